@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "aio-atomic.h"
+#include "aio-bh-private.h"
+#include "aio-context.h"
+#include "aio-deadline-private.h"
+#include "aio-fdmon-private.h"
+#include "aio-handler-private.h"
+#include "aio-notifier.h"
+#include "aio-stats.h"
+#include "aio-test-hooks-private.h"
+#include "aio-timer-list-private.h"
+
+#include <pthread.h>
+
+/* The fields of AioStats, as they are counted. Home thread writes, but for eventfd_writes. */
+typedef struct {
+  AioCounter polls, prepares, checks, dispatches, empty_iterations;
+  AioCounter waits, zero_waits, empty_waits;
+  AioCounter eventfd_writes, eventfd_reads;
+  AioCounter bhs_run, handlers_dispatched, timers_fired;
+} AioCounters;
+
+/*
+ * Which thread may touch what: "home" is the home thread, which alone polls and dispatches; "any"
+ * needs no lock because it is atomic; the rest names its lock.
+ */
+struct _AioContext {
+  GSource source; /* first: the context is the source */
+
+  char *name;
+  _Atomic guint64 home;           /* the home thread's aio_thread_id(); stored while the context is idle */
+  _Atomic gboolean closed;        /* stored by home */
+  _Atomic guint pins;             /* any: foreign threads inside a call that outlives what it publishes */
+  GMainContext *main_context;     /* home: a reference, from the attach or the first prepare on */
+  _Atomic gboolean foreign_thread_warned; /* any, once */
+  _Atomic gboolean is_current;    /* stored by home: set as its thread's current context */
+  _Atomic int dispatch_depth;     /* stored by home: polls and dispatches on the stack */
+
+  /*
+   * The wake-up protocol. notify_me: bit 0 from prepare to check or dispatch, and 2 for each poll that
+   * may sleep; stored by home, loaded by any. notified: stored by any, cleared by home.
+   */
+  _Atomic guint notify_me;
+  _Atomic gboolean notified;
+  _Atomic gboolean notifier_written; /* the eventfd may be set: spares a read when it is not */
+  AioNotifier *notifier;
+  GPollFD notifier_poll_fd;
+  gboolean own_wakeup; /* home: this GLib iteration came about through this source */
+
+  _Atomic (AioBh *) bh_list; /* any pushes, home takes all; newest first */
+  AioBhSlice *bh_slice_list; /* home: what was taken and has not run, oldest first */
+  AioBh *bhs;                /* list_lock: every bottom half but the oneshots */
+
+  pthread_mutex_t list_lock;   /* guards the tables of handlers, bottom halves and manual timer lists */
+  AioHandler **handlers;       /* list_lock: by file descriptor */
+  guint handlers_size;         /* list_lock */
+  _Atomic guint n_handlers;    /* stored under list_lock, loaded by any */
+  AioHandler *changes;         /* list_lock: handlers added or deleted that the monitor has not seen */
+  AioHandler **changes_tail;   /* list_lock */
+  _Atomic gboolean has_changes; /* stored under list_lock, loaded by home */
+
+  const AioFdMonOps *fdmon_ops;
+  AioFdMonPoll fdmon_poll; /* home */
+  AioReadyList ready;      /* home: handlers that were found ready and have not been called */
+
+  AioTimerList *tlg[AIO_CLOCK_MANUAL]; /* the timer list group: one list for each clock of the process */
+  AioTimerList *manual_lists;          /* list_lock: one for each manual clock in use */
+  _Atomic guint n_manual_lists;        /* stored under list_lock, loaded by home */
+  AioDeadline deadlines[2];            /* home: the timerfds for GLib, monotonic and wall-clock */
+
+  AioCounters stats;
+
+#ifdef AIO_TEST_HOOKS
+  AioTestHook test_hook;
+  gpointer test_hook_data;
+#endif
+};
+
+/* A number that no other thread of the process has or will have. */
+extern __thread guint64 aio_thread_id_ __attribute__ ((tls_model ("initial-exec"), visibility ("hidden")));
+guint64 aio_thread_id_new (void);
+
+static inline guint64
+aio_thread_id (void)
+{
+  return G_LIKELY (aio_thread_id_) ? aio_thread_id_ : aio_thread_id_new ();
+}
+
+static inline gboolean
+aio_context_is_home (AioContext *ctx)
+{
+  return atomic_load_explicit (&ctx->home, memory_order_relaxed) == aio_thread_id ();
+}
+
+/*
+ * Any thread, signal handlers too. Between pin and unpin the context is not freed, although what the
+ * caller publishes in between may drop the last reference. On the home thread nothing of the kind can
+ * happen in between, so nothing is done. Returns what unpin needs.
+ */
+static inline gboolean
+aio_context_pin (AioContext *ctx)
+{
+  if (aio_context_is_home (ctx))
+    return FALSE;
+  atomic_fetch_add_explicit (&ctx->pins, 1, memory_order_relaxed);
+  return TRUE;
+}
+
+static inline void
+aio_context_unpin (AioContext *ctx, gboolean pinned)
+{
+  if (pinned)
+    atomic_fetch_sub_explicit (&ctx->pins, 1, memory_order_release);
+}
+
+/* Home thread: what runs in between has @ctx for its current context. Enter returns what leave needs. */
+AioContext *aio_context_enter (AioContext *ctx);
+void aio_context_leave (AioContext *ctx, AioContext *outer);
+
+/*
+ * Home thread: takes note of all notifications so far and reads the eventfd back, if @notifier_ready or
+ * if it is known to be written. Whether there was anything.
+ */
+gboolean aio_context_accept (AioContext *ctx, gboolean notifier_ready);
+
+/* Any thread: the context's list for @clock, with one more user; %NULL if the context is closed. */
+AioTimerList *aio_context_get_timer_list (AioContext *ctx, AioClock *clock);
+void aio_context_put_timer_list (AioContext *ctx, AioTimerList *list);
+
+/* Home thread: over all timer lists: as aio_timer_list_timeout(), aio_timer_list_run(); any at all. */
+gint64 aio_context_timer_timeout (AioContext *ctx);
+gboolean aio_context_run_timers (AioContext *ctx);
+gboolean aio_context_has_timers (AioContext *ctx);
+
+/* Home thread: has the timerfds wake GLib for the first timer; FALSE if that cannot be had. */
+gboolean aio_context_arm_deadlines (AioContext *ctx);
+
+/* Callbacks of all kinds that have been run so far. */
+static inline guint64
+aio_context_n_callbacks (AioContext *ctx)
+{
+  return aio_counter_get (&ctx->stats.bhs_run) + aio_counter_get (&ctx->stats.handlers_dispatched)
+         + aio_counter_get (&ctx->stats.timers_fired);
+}
+
+/* For an error, if this is not the home thread or the context is closed; @what is "Polling", … */
+gboolean aio_context_check (AioContext *ctx, const char *what, GError **error);
+
+/*
+ * Any thread, but no signal handler: wakes who waits, after a change that every wait looks at when it
+ * begins. Spares the home thread the wait that aio_context_notify() would cut short.
+ */
+void aio_context_notify_waiter (AioContext *ctx);
+
+void aio_context_finalize (AioContext *ctx);
+
+extern GSourceFuncs aio_source_funcs;

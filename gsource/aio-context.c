@@ -1,0 +1,690 @@
+/* SPDX-License-Identifier: MIT */
+#include "aio-context.h"
+
+#include "aio-context-private.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <time.h>
+
+__thread guint64 aio_thread_id_;
+
+static __thread AioContext *dispatching_context;
+static GPrivate current_context = G_PRIVATE_INIT ((GDestroyNotify) aio_context_unref);
+
+G_DEFINE_BOXED_TYPE (AioContext, aio_context, aio_context_ref, aio_context_unref)
+
+guint64
+aio_thread_id_new (void)
+{
+  static _Atomic guint64 last;
+
+  return aio_thread_id_ = atomic_fetch_add_explicit (&last, 1, memory_order_relaxed) + 1;
+}
+
+/* Life cycle */
+
+/**
+ * aio_context_new: (skip)
+ * @error: return location for an error
+ *
+ * aio_context_new_full() with what is best: no name of its own, any monitor. The original's
+ * `aio_context_new`.
+ *
+ * Returns: (transfer full): the context, or %NULL with @error set
+ */
+AioContext *
+aio_context_new (GError **error)
+{
+  return aio_context_new_full (NULL, AIO_MONITOR_AUTO, error);
+}
+
+/**
+ * aio_context_new_full: (constructor) (rename-to aio_context_new)
+ * @name: (nullable): what to call it in messages
+ * @monitor: how to watch file descriptors
+ * @error: return location for an error
+ *
+ * Makes a context whose home thread is the caller's. Any thread. Fails with %AIO_ERROR_UNAVAILABLE if
+ * @monitor cannot be had, and with %AIO_ERROR_SYSTEM.
+ *
+ * Returns: (transfer full): the context, or %NULL with @error set
+ */
+AioContext *
+aio_context_new_full (const char *name, AioMonitor monitor, GError **error)
+{
+  static _Atomic guint n_unnamed;
+  AioNotifier *notifier;
+  AioContext *ctx;
+
+  if (monitor != AIO_MONITOR_AUTO && monitor != AIO_MONITOR_POLL)
+    {
+      g_set_error (error, AIO_ERROR, AIO_ERROR_UNAVAILABLE, "This build does not have monitor %d (%s)", (int) monitor,
+                   "ENOSYS");
+      return NULL;
+    }
+
+  notifier = aio_notifier_new (FALSE, error);
+  if (!notifier)
+    return NULL;
+
+  ctx = (AioContext *) g_source_new (&aio_source_funcs, sizeof *ctx);
+  if (name)
+    ctx->name = g_strdup (name);
+  else
+    ctx->name = g_strdup_printf ("aio-%u", atomic_fetch_add_explicit (&n_unnamed, 1, memory_order_relaxed) + 1);
+  g_source_set_name (&ctx->source, ctx->name);
+  g_source_set_can_recurse (&ctx->source, TRUE);
+
+  atomic_store_explicit (&ctx->home, aio_thread_id (), memory_order_relaxed);
+  ctx->notifier = notifier;
+  ctx->notifier_poll_fd = (GPollFD){ .fd = aio_notifier_get_fd (notifier), .events = G_IO_IN };
+  g_source_add_poll (&ctx->source, &ctx->notifier_poll_fd);
+  ctx->changes_tail = &ctx->changes;
+  ctx->fdmon_ops = &aio_fdmon_poll_ops;
+  pthread_mutex_init (&ctx->list_lock, NULL);
+  aio_deadline_init (&ctx->deadlines[0], CLOCK_MONOTONIC);
+  aio_deadline_init (&ctx->deadlines[1], CLOCK_REALTIME);
+  for (AioClockType type = AIO_CLOCK_REALTIME; type < AIO_CLOCK_MANUAL; type++)
+    ctx->tlg[type] = aio_timer_list_new (ctx, aio_clock_get (type));
+  return ctx;
+}
+
+/**
+ * aio_context_ref:
+ * @ctx: a context
+ *
+ * Adds a reference: g_source_ref(). Any thread. The original's `aio_context_ref`.
+ *
+ * Returns: (transfer full): @ctx
+ */
+AioContext *
+aio_context_ref (AioContext *ctx)
+{
+  return (AioContext *) g_source_ref ((GSource *) ctx);
+}
+
+/**
+ * aio_context_unref:
+ * @ctx: (transfer full): a context
+ *
+ * Drops a reference: g_source_unref(). With the last one the context ends, on the caller's thread: what
+ * it still has is cancelled and freed, with one warning for each thing that was not. Any thread. The
+ * original's `aio_context_unref`.
+ */
+void
+aio_context_unref (AioContext *ctx)
+{
+  g_source_unref ((GSource *) ctx);
+}
+
+static void
+clear_manual_lists (AioContext *ctx, gboolean report)
+{
+  for (;;)
+    {
+      AioTimerList *list;
+
+      pthread_mutex_lock (&ctx->list_lock);
+      list = ctx->manual_lists;
+      if (list)
+        {
+          /* What timers in their owners' memory still count for goes with the list. */
+          list->users = G_MAXUINT / 2;
+          ctx->manual_lists = list->next;
+          atomic_fetch_sub_explicit (&ctx->n_manual_lists, 1, memory_order_relaxed);
+        }
+      pthread_mutex_unlock (&ctx->list_lock);
+      if (!list)
+        return;
+      aio_timer_list_clear (list, report);
+      aio_timer_list_free (list);
+    }
+}
+
+static void
+clear_timers (AioContext *ctx, gboolean report)
+{
+  for (AioClockType type = AIO_CLOCK_REALTIME; type < AIO_CLOCK_MANUAL; type++)
+    aio_timer_list_clear (ctx->tlg[type], report);
+  clear_manual_lists (ctx, report);
+}
+
+static gboolean
+unref_main_context (gpointer main_context)
+{
+  g_main_context_unref (main_context);
+  return G_SOURCE_REMOVE;
+}
+
+void
+aio_context_finalize (AioContext *ctx)
+{
+  /* Somebody may still be between the push of what ended this context and the end of its call. */
+  while (atomic_load_explicit (&ctx->pins, memory_order_acquire) != 0)
+    sched_yield ();
+
+  atomic_store_explicit (&ctx->home, aio_thread_id (), memory_order_relaxed);
+  atomic_store_explicit (&ctx->closed, TRUE, memory_order_relaxed);
+  aio_context_clear_bhs (ctx, TRUE);
+  aio_context_clear_handlers (ctx, TRUE);
+  clear_timers (ctx, TRUE);
+
+  for (AioClockType type = AIO_CLOCK_REALTIME; type < AIO_CLOCK_MANUAL; type++)
+    aio_timer_list_free (ctx->tlg[type]);
+  ctx->fdmon_ops->finalize (ctx);
+  for (guint i = 0; i < G_N_ELEMENTS (ctx->deadlines); i++)
+    aio_deadline_finalize (&ctx->deadlines[i]);
+  aio_notifier_unref (ctx->notifier);
+  pthread_mutex_destroy (&ctx->list_lock);
+  g_free (ctx->handlers);
+  g_free (ctx->name);
+
+  /* GLib holds on to the main context until this function has returned, but without a reference. */
+  if (ctx->main_context)
+    g_idle_add_full (G_PRIORITY_HIGH, unref_main_context, ctx->main_context, NULL);
+}
+
+/* For an error of the home thread's rule, if it is broken. */
+static gboolean
+check_home (AioContext *ctx, const char *what, GError **error)
+{
+  if (G_LIKELY (aio_context_is_home (ctx)))
+    return TRUE;
+  g_set_error (error, AIO_ERROR, AIO_ERROR_WRONG_THREAD, "%s AioContext %s is for its home thread only", what,
+               ctx->name);
+  return FALSE;
+}
+
+static gboolean
+check_open (AioContext *ctx, GError **error)
+{
+  if (G_LIKELY (!aio_context_is_closed (ctx)))
+    return TRUE;
+  g_set_error (error, AIO_ERROR, AIO_ERROR_CLOSED, "AioContext %s is closed", ctx->name);
+  return FALSE;
+}
+
+gboolean
+aio_context_check (AioContext *ctx, const char *what, GError **error)
+{
+  return check_home (ctx, what, error) && check_open (ctx, error);
+}
+
+/**
+ * aio_context_close:
+ * @ctx: a context
+ * @error: return location for an error
+ *
+ * Ends the context while references remain: handlers are removed, timers and bottom halves freed
+ * without running, and the source is destroyed. Closing it again does nothing. It may be called from
+ * the context's own callbacks. Home thread. Fails with %AIO_ERROR_WRONG_THREAD.
+ *
+ * Returns: whether it is closed
+ */
+gboolean
+aio_context_close (AioContext *ctx, GError **error)
+{
+  g_return_val_if_fail (ctx != NULL, FALSE);
+
+  if (!check_home (ctx, "Closing", error))
+    return FALSE;
+  if (aio_context_is_closed (ctx))
+    return TRUE;
+
+  aio_context_ref (ctx);
+  atomic_store_explicit (&ctx->closed, TRUE, memory_order_release);
+  aio_context_clear_handlers (ctx, FALSE);
+  clear_timers (ctx, FALSE);
+  aio_context_clear_bhs (ctx, FALSE);
+  aio_context_detach (ctx, NULL);
+  if (g_private_get (&current_context) == ctx)
+    aio_context_set_current (NULL, NULL);
+  aio_context_unref (ctx);
+  return TRUE;
+}
+
+/**
+ * aio_context_is_closed:
+ * @ctx: a context
+ *
+ * Any thread.
+ *
+ * Returns: whether aio_context_close() was called
+ */
+gboolean
+aio_context_is_closed (AioContext *ctx)
+{
+  g_return_val_if_fail (ctx != NULL, TRUE);
+
+  return atomic_load_explicit (&ctx->closed, memory_order_acquire);
+}
+
+/**
+ * aio_context_get_name:
+ * @ctx: a context
+ *
+ * Any thread.
+ *
+ * Returns: what it is called in messages
+ */
+const char *
+aio_context_get_name (AioContext *ctx)
+{
+  g_return_val_if_fail (ctx != NULL, NULL);
+
+  return ctx->name;
+}
+
+/**
+ * aio_context_get_monitor:
+ * @ctx: a context
+ *
+ * Any thread.
+ *
+ * Returns: how it watches file descriptors; never %AIO_MONITOR_AUTO
+ */
+AioMonitor
+aio_context_get_monitor (AioContext *ctx)
+{
+  g_return_val_if_fail (ctx != NULL, AIO_MONITOR_AUTO);
+
+  return ctx->fdmon_ops->type;
+}
+
+/* The source */
+
+/**
+ * aio_context_get_g_source: (skip)
+ * @ctx: a context
+ *
+ * Gets the context as the source that it is. Any thread. The original's `aio_get_g_source`.
+ *
+ * Returns: (transfer full): a new reference to @ctx
+ */
+GSource *
+aio_context_get_g_source (AioContext *ctx)
+{
+  g_return_val_if_fail (ctx != NULL, NULL);
+
+  return g_source_ref (&ctx->source);
+}
+
+/**
+ * aio_source_for_context:
+ * @ctx: a context
+ *
+ * aio_context_get_g_source() for language bindings, which need a function that is not a method to make
+ * a #GSource of it.
+ *
+ * Returns: (transfer full): a new reference to @ctx
+ */
+GSource *
+aio_source_for_context (AioContext *ctx)
+{
+  return aio_context_get_g_source (ctx);
+}
+
+/**
+ * aio_context_attach:
+ * @ctx: a context
+ * @main_context: (nullable): what shall drive it, or %NULL for the global default one
+ * @priority: the priority of the source
+ * @error: return location for an error
+ *
+ * Attaches the context to a main context, once in its life; until aio_context_detach() it holds a
+ * reference to it. Home thread. Fails with %AIO_ERROR_ATTACHED, %AIO_ERROR_DETACHED,
+ * %AIO_ERROR_CLOSED, and with %AIO_ERROR_WRONG_THREAD also if another thread owns @main_context.
+ *
+ * Returns: whether it is attached
+ */
+gboolean
+aio_context_attach (AioContext *ctx, GMainContext *main_context, int priority, GError **error)
+{
+  g_return_val_if_fail (ctx != NULL, FALSE);
+
+  if (!aio_context_check (ctx, "Attaching", error))
+    return FALSE;
+  if (g_source_is_destroyed (&ctx->source))
+    {
+      g_set_error (error, AIO_ERROR, AIO_ERROR_DETACHED, "AioContext %s was detached, which is final", ctx->name);
+      return FALSE;
+    }
+  if (aio_context_is_attached (ctx))
+    {
+      g_set_error (error, AIO_ERROR, AIO_ERROR_ATTACHED, "AioContext %s is attached already", ctx->name);
+      return FALSE;
+    }
+
+  if (!main_context)
+    main_context = g_main_context_default ();
+  if (!g_main_context_acquire (main_context))
+    {
+      g_set_error (error, AIO_ERROR, AIO_ERROR_WRONG_THREAD,
+                   "AioContext %s cannot be attached to a GMainContext that another thread owns", ctx->name);
+      return FALSE;
+    }
+  ctx->main_context = g_main_context_ref (main_context);
+  g_source_set_priority (&ctx->source, priority);
+  g_source_attach (&ctx->source, main_context);
+  g_main_context_release (main_context);
+  return TRUE;
+}
+
+/**
+ * aio_context_detach:
+ * @ctx: a context
+ * @error: return location for an error
+ *
+ * Takes the context from its main context: g_source_destroy(), which is final. aio_context_poll() goes
+ * on working. Detaching it again does nothing. Home thread. Fails with %AIO_ERROR_WRONG_THREAD.
+ *
+ * Returns: whether it is detached
+ */
+gboolean
+aio_context_detach (AioContext *ctx, GError **error)
+{
+  g_return_val_if_fail (ctx != NULL, FALSE);
+
+  if (!check_home (ctx, "Detaching", error))
+    return FALSE;
+
+  g_source_destroy (&ctx->source);
+  atomic_fetch_and_explicit (&ctx->notify_me, ~1u, memory_order_relaxed);
+  g_clear_pointer (&ctx->main_context, g_main_context_unref);
+  return TRUE;
+}
+
+/**
+ * aio_context_is_attached:
+ * @ctx: a context
+ *
+ * Home thread.
+ *
+ * Returns: whether a main context drives it
+ */
+gboolean
+aio_context_is_attached (AioContext *ctx)
+{
+  g_return_val_if_fail (ctx != NULL, FALSE);
+
+  return !g_source_is_destroyed (&ctx->source) && g_source_get_context (&ctx->source) != NULL;
+}
+
+/* Threads */
+
+/**
+ * aio_context_in_home_thread:
+ * @ctx: a context
+ *
+ * Any thread. The original's `in_aio_context_home_thread`.
+ *
+ * Returns: whether the caller's thread is the one that may drive @ctx
+ */
+gboolean
+aio_context_in_home_thread (AioContext *ctx)
+{
+  g_return_val_if_fail (ctx != NULL, FALSE);
+
+  return aio_context_is_home (ctx);
+}
+
+/**
+ * aio_context_set_home:
+ * @ctx: a context that is not attached and that nobody drives
+ * @error: return location for an error
+ *
+ * Makes the caller's thread the home of @ctx. The caller sees to it that the old home thread does
+ * nothing with @ctx at the same time. Fails with %AIO_ERROR_CLOSED, %AIO_ERROR_ATTACHED,
+ * %AIO_ERROR_CURRENT_SET if @ctx is current on its old home thread, and %AIO_ERROR_WRONG_THREAD if it is
+ * being driven there.
+ *
+ * Returns: whether the caller's thread is home
+ */
+gboolean
+aio_context_set_home (AioContext *ctx, GError **error)
+{
+  g_return_val_if_fail (ctx != NULL, FALSE);
+
+  if (!check_open (ctx, error))
+    return FALSE;
+  if (aio_context_is_home (ctx))
+    return TRUE;
+  if (aio_context_is_attached (ctx))
+    g_set_error (error, AIO_ERROR, AIO_ERROR_ATTACHED, "AioContext %s is attached and cannot move", ctx->name);
+  else if (atomic_load_explicit (&ctx->is_current, memory_order_acquire))
+    g_set_error (error, AIO_ERROR, AIO_ERROR_CURRENT_SET, "AioContext %s is current on another thread", ctx->name);
+  else if (atomic_load_explicit (&ctx->dispatch_depth, memory_order_acquire) > 0)
+    g_set_error (error, AIO_ERROR, AIO_ERROR_WRONG_THREAD, "AioContext %s is driven by another thread", ctx->name);
+  else
+    {
+      atomic_store_explicit (&ctx->home, aio_thread_id (), memory_order_release);
+      return TRUE;
+    }
+  return FALSE;
+}
+
+/**
+ * aio_context_get_current:
+ *
+ * Gets the context that the caller's thread is in: the one whose callback it runs, else the one made
+ * current. The original's `qemu_get_current_aio_context`.
+ *
+ * Returns: (transfer none) (nullable): the context
+ */
+AioContext *
+aio_context_get_current (void)
+{
+  return dispatching_context ? dispatching_context : g_private_get (&current_context);
+}
+
+/**
+ * aio_context_set_current:
+ * @ctx: (nullable): a context whose home is the caller's thread, or %NULL for none
+ * @error: return location for an error
+ *
+ * Makes @ctx the current context of the caller's thread, which keeps a reference to it until it is
+ * closed, until %NULL is set, or until the thread ends. The original's
+ * `qemu_set_current_aio_context`. Fails with %AIO_ERROR_CURRENT_SET if another one is current,
+ * %AIO_ERROR_WRONG_THREAD and %AIO_ERROR_CLOSED.
+ *
+ * Returns: whether it is current
+ */
+gboolean
+aio_context_set_current (AioContext *ctx, GError **error)
+{
+  AioContext *old = g_private_get (&current_context);
+
+  if (ctx == old)
+    return TRUE;
+  if (ctx)
+    {
+      if (!aio_context_check (ctx, "Making current", error))
+        return FALSE;
+      if (old)
+        {
+          g_set_error (error, AIO_ERROR, AIO_ERROR_CURRENT_SET, "AioContext %s is current on this thread", old->name);
+          return FALSE;
+        }
+      atomic_store_explicit (&ctx->is_current, TRUE, memory_order_release);
+      g_private_replace (&current_context, aio_context_ref (ctx));
+    }
+  else
+    {
+      atomic_store_explicit (&old->is_current, FALSE, memory_order_release);
+      g_private_replace (&current_context, NULL);
+    }
+  return TRUE;
+}
+
+AioContext *
+aio_context_enter (AioContext *ctx)
+{
+  AioContext *outer = dispatching_context;
+  int depth = atomic_load_explicit (&ctx->dispatch_depth, memory_order_relaxed);
+
+  dispatching_context = ctx;
+  atomic_store_explicit (&ctx->dispatch_depth, depth + 1, memory_order_release);
+  return outer;
+}
+
+void
+aio_context_leave (AioContext *ctx, AioContext *outer)
+{
+  int depth = atomic_load_explicit (&ctx->dispatch_depth, memory_order_relaxed);
+
+  dispatching_context = outer;
+  atomic_store_explicit (&ctx->dispatch_depth, depth - 1, memory_order_release);
+}
+
+/* Notifications */
+
+static void
+write_notifier (AioContext *ctx)
+{
+  int saved_errno = errno;
+
+  AIO_SCHEDULE_POINT (ctx, NOTIFY_BEFORE_EVENTFD);
+  atomic_store_explicit (&ctx->notifier_written, TRUE, memory_order_relaxed);
+  aio_counter_add_shared (&ctx->stats.eventfd_writes);
+  aio_notifier_set (ctx->notifier, NULL);
+  errno = saved_errno;
+}
+
+/**
+ * aio_context_notify:
+ * @ctx: a context
+ *
+ * Has the context look again: whoever waits in it, or in its main context, wakes up; if nobody does, the
+ * next blocking wait returns at once, once. It is not progress. Any thread, and signal handlers; errno
+ * is preserved. The original's `aio_notify`.
+ */
+void
+aio_context_notify (AioContext *ctx)
+{
+  atomic_store_explicit (&ctx->notified, TRUE, memory_order_release);
+  AIO_SCHEDULE_POINT (ctx, NOTIFY_AFTER_NOTIFIED);
+
+  /*
+   * What was published and notified before, notify_me after: pairs with the fences in
+   * aio_context_poll() and in prepare. The home thread sees its own stores anyway.
+   */
+  if (!aio_context_is_home (ctx))
+    aio_fence ();
+  if (atomic_load_explicit (&ctx->notify_me, memory_order_relaxed) != 0)
+    write_notifier (ctx);
+}
+
+void
+aio_context_notify_waiter (AioContext *ctx)
+{
+  if (!aio_context_is_home (ctx) || atomic_load_explicit (&ctx->notify_me, memory_order_relaxed) != 0)
+    aio_context_notify (ctx);
+}
+
+gboolean
+aio_context_accept (AioContext *ctx, gboolean notifier_ready)
+{
+  gboolean any = FALSE;
+
+  if (notifier_ready || atomic_load_explicit (&ctx->notifier_written, memory_order_relaxed))
+    {
+      atomic_store_explicit (&ctx->notifier_written, FALSE, memory_order_relaxed);
+      if (aio_notifier_test_and_clear (ctx->notifier))
+        {
+          aio_counter_add (&ctx->stats.eventfd_reads, 1);
+          any = TRUE;
+        }
+    }
+  if (atomic_load_explicit (&ctx->notified, memory_order_relaxed))
+    {
+      aio_context_notify_accept (ctx);
+      any = TRUE;
+    }
+  return any;
+}
+
+/**
+ * aio_context_notify_accept:
+ * @ctx: a context
+ *
+ * Takes note of all notifications so far; who calls it looks for work afterwards. The eventfd stays as
+ * it is. Home thread. The original's `aio_notify_accept`.
+ */
+void
+aio_context_notify_accept (AioContext *ctx)
+{
+  g_return_if_fail (ctx != NULL);
+
+  /*
+   * An exchange, for it reads the last value there is: either it comes after a notifier's store and
+   * then sees what that had published, or the store comes after it and stays.
+   */
+  atomic_exchange_explicit (&ctx->notified, FALSE, memory_order_acq_rel);
+}
+
+/**
+ * aio_context_get_notify_me:
+ * @ctx: a context
+ *
+ * Any thread. The original's field `notify_me`.
+ *
+ * Returns: who has to be woken: bit 0 for the source, and 2 for each poll that may sleep
+ */
+guint
+aio_context_get_notify_me (AioContext *ctx)
+{
+  g_return_val_if_fail (ctx != NULL, 0);
+
+  return atomic_load_explicit (&ctx->notify_me, memory_order_relaxed);
+}
+
+/**
+ * aio_context_get_notified:
+ * @ctx: a context
+ *
+ * Any thread. The original's field `notified`.
+ *
+ * Returns: whether there is a notification that was not accepted yet
+ */
+gboolean
+aio_context_get_notified (AioContext *ctx)
+{
+  g_return_val_if_fail (ctx != NULL, FALSE);
+
+  return atomic_load_explicit (&ctx->notified, memory_order_relaxed);
+}
+
+/**
+ * aio_context_get_dispatching:
+ * @ctx: a context
+ *
+ * For information: no protocol depends on it. Any thread. The original's field `dispatching`.
+ *
+ * Returns: whether a poll or a dispatch is under way
+ */
+gboolean
+aio_context_get_dispatching (AioContext *ctx)
+{
+  g_return_val_if_fail (ctx != NULL, FALSE);
+
+  return atomic_load_explicit (&ctx->dispatch_depth, memory_order_relaxed) > 0;
+}
+
+#ifdef AIO_TEST_HOOKS
+
+void
+aio_test_set_hook (AioContext *ctx, AioTestHook hook, gpointer data)
+{
+  ctx->test_hook = hook;
+  ctx->test_hook_data = data;
+}
+
+void
+aio_test_reach (AioContext *ctx, AioPoint point)
+{
+  if (ctx->test_hook)
+    ctx->test_hook (ctx, point, ctx->test_hook_data);
+}
+
+#endif

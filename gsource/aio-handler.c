@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: MIT */
+#include "aio-handler.h"
+
+#include "aio-context-private.h"
+#include "aio-error-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+
+static gushort
+wanted_events (const AioFdHandler *funcs)
+{
+  return (funcs->read ? G_IO_IN | G_IO_HUP | G_IO_ERR : 0)
+         | (funcs->write ? G_IO_OUT | G_IO_ERR | (funcs->read ? 0 : G_IO_HUP) : 0);
+}
+
+static AioHandler *
+handler_new (int fd, const AioFdHandler *funcs, gpointer data, GDestroyNotify destroy)
+{
+  AioHandler *handler = g_new0 (AioHandler, 1);
+
+  handler->ref_count = 1;
+  handler->funcs = *funcs;
+  handler->name = g_strdup (funcs->name);
+  handler->funcs.name = handler->name;
+  handler->data = data;
+  handler->destroy = destroy;
+  handler->poll_fd.fd = fd;
+  handler->poll_fd.events = wanted_events (funcs);
+  return handler;
+}
+
+static AioHandler *
+handler_ref (AioHandler *handler)
+{
+  g_atomic_int_inc (&handler->ref_count);
+  return handler;
+}
+
+static void
+handler_unref (AioHandler *handler)
+{
+  if (!g_atomic_int_dec_and_test (&handler->ref_count))
+    return;
+  if (handler->destroy)
+    handler->destroy (handler->data);
+  g_free (handler->name);
+  g_free (handler);
+}
+
+static void
+ready_append (AioReadyList *ready, AioHandler *handler)
+{
+  handler->queued = TRUE;
+  handler->prev_ready = ready->tail;
+  handler->next_ready = NULL;
+  if (ready->tail)
+    ready->tail->next_ready = handler;
+  else
+    ready->head = handler;
+  ready->tail = handler;
+}
+
+static void
+ready_remove (AioReadyList *ready, AioHandler *handler)
+{
+  handler->queued = FALSE;
+  if (handler->prev_ready)
+    handler->prev_ready->next_ready = handler->next_ready;
+  else
+    ready->head = handler->next_ready;
+  if (handler->next_ready)
+    handler->next_ready->prev_ready = handler->prev_ready;
+  else
+    ready->tail = handler->prev_ready;
+}
+
+void
+aio_handler_set_ready (AioContext *ctx, AioHandler *handler, gushort revents)
+{
+  handler->revents = revents & (handler->poll_fd.events | G_IO_NVAL);
+  if (handler->revents && !handler->queued)
+    ready_append (&ctx->ready, handler);
+  else if (!handler->revents && handler->queued)
+    ready_remove (&ctx->ready, handler);
+}
+
+/* With list_lock held. */
+static void
+note_change (AioContext *ctx, AioHandler *handler)
+{
+  if (handler->changed)
+    return;
+  handler->changed = TRUE;
+  handler->next_change = NULL;
+  *ctx->changes_tail = handler;
+  ctx->changes_tail = &handler->next_change;
+  atomic_store_explicit (&ctx->has_changes, TRUE, memory_order_release);
+}
+
+static AioHandler *
+take_change (AioContext *ctx)
+{
+  AioHandler *handler;
+
+  pthread_mutex_lock (&ctx->list_lock);
+  handler = ctx->changes;
+  if (handler)
+    {
+      ctx->changes = handler->next_change;
+      handler->changed = FALSE;
+    }
+  if (!ctx->changes)
+    {
+      ctx->changes_tail = &ctx->changes;
+      atomic_store_explicit (&ctx->has_changes, FALSE, memory_order_relaxed);
+    }
+  pthread_mutex_unlock (&ctx->list_lock);
+  return handler;
+}
+
+void
+aio_context_apply_changes (AioContext *ctx)
+{
+  AioHandler *handler;
+
+  if (!atomic_load_explicit (&ctx->has_changes, memory_order_acquire))
+    return;
+
+  AIO_SCHEDULE_POINT (ctx, FDMON_BEFORE_UPDATE);
+  while ((handler = take_change (ctx)))
+    {
+      gboolean deleted = atomic_load_explicit (&handler->deleted, memory_order_acquire);
+
+      if (!deleted && !handler->monitored)
+        {
+          handler->monitored = TRUE;
+          ctx->fdmon_ops->add (ctx, handler);
+        }
+      else if (deleted)
+        {
+          if (handler->queued)
+            ready_remove (&ctx->ready, handler);
+          if (handler->monitored)
+            {
+              handler->monitored = FALSE;
+              ctx->fdmon_ops->remove (ctx, handler);
+            }
+          handler_unref (handler);
+        }
+    }
+}
+
+/* With list_lock held: puts @handler (or none) in the place of what @fd had; returns the latter. */
+static AioHandler *
+table_exchange (AioContext *ctx, int fd, AioHandler *handler)
+{
+  AioHandler *old = (guint) fd < ctx->handlers_size ? ctx->handlers[fd] : NULL;
+  guint n = atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed);
+
+  if (!old && !handler)
+    return NULL;
+  if ((guint) fd >= ctx->handlers_size)
+    {
+      guint size = MAX ((guint) fd + 1, ctx->handlers_size * 2);
+
+      ctx->handlers = g_renew (AioHandler *, ctx->handlers, size);
+      for (guint i = ctx->handlers_size; i < size; i++)
+        ctx->handlers[i] = NULL;
+      ctx->handlers_size = size;
+    }
+  ctx->handlers[fd] = handler;
+  atomic_store_explicit (&ctx->n_handlers, n + (handler != NULL) - (old != NULL), memory_order_release);
+  return old;
+}
+
+static gboolean
+set_handler (AioContext *ctx, int fd, AioHandler *handler)
+{
+  AioHandler *old;
+
+  pthread_mutex_lock (&ctx->list_lock);
+  old = table_exchange (ctx, fd, handler);
+  if (old)
+    {
+      atomic_store_explicit (&old->deleted, TRUE, memory_order_release);
+      note_change (ctx, old);
+    }
+  if (handler)
+    note_change (ctx, handler);
+  pthread_mutex_unlock (&ctx->list_lock);
+
+  if (!old && !handler)
+    return FALSE;
+  if (aio_context_is_home (ctx))
+    aio_context_apply_changes (ctx);
+  aio_context_notify_waiter (ctx);
+  return TRUE;
+}
+
+/**
+ * aio_context_set_fd_handler: (skip)
+ * @ctx: a context
+ * @fd: a file descriptor
+ * @handler: (nullable): its callbacks, of which one of read and write at least; %NULL or neither to remove
+ * @data: what they are given
+ * @destroy: (nullable): called with @data once the handler is gone, also when the call fails
+ * @error: return location for an error
+ *
+ * Watches a file descriptor, in place of what watched it in this context before; or stops watching it.
+ * Readiness that was found for the old callbacks is dropped: what is still there will be found again.
+ * Watching is level-triggered: an fd that is not drained is reported again. A handler added in a
+ * callback is first looked at by the next wait; one removed there is not called any more.
+ *
+ * If a callback nests polls or iterations the handler may be called again from there, up to
+ * %AIO_HANDLER_MAX_DEPTH deep; beyond that its file descriptor is left out of the nested wait.
+ *
+ * Remove the handler before the file descriptor is closed. If it is closed first, poll(2) tells, and the
+ * handler dies with `EBADF` through its @error callback.
+ *
+ * Any thread; a removal by another thread than home may race with one last call. The original's
+ * `aio_set_fd_handler`. Fails with %AIO_ERROR_SYSTEM and `EBADF` if @fd is not open, and with
+ * %AIO_ERROR_CLOSED.
+ *
+ * Returns: whether it is watched, or not watched any more
+ */
+gboolean
+aio_context_set_fd_handler (AioContext *ctx, int fd, const AioFdHandler *handler, gpointer data,
+                            GDestroyNotify destroy, GError **error)
+{
+  g_return_val_if_fail (ctx != NULL, FALSE);
+
+  if (!handler || (!handler->read && !handler->write))
+    {
+      if (fd >= 0)
+        set_handler (ctx, fd, NULL);
+      if (destroy)
+        destroy (data);
+      return TRUE;
+    }
+
+  if (aio_context_is_closed (ctx))
+    g_set_error (error, AIO_ERROR, AIO_ERROR_CLOSED, "AioContext %s is closed", ctx->name);
+  else if (fcntl (fd, F_GETFD) < 0)
+    aio_set_system_error (error, errno, "fcntl", "Watching fd %d in AioContext %s", fd, ctx->name);
+  else
+    {
+      set_handler (ctx, fd, handler_new (fd, handler, data, destroy));
+      return TRUE;
+    }
+  if (destroy)
+    destroy (data);
+  return FALSE;
+}
+
+typedef struct {
+  AioFdFunc func;
+  gpointer data;
+  GDestroyNotify destroy;
+} FdFunc;
+
+static void
+fd_func_read (int fd, gpointer data)
+{
+  FdFunc *fd_func = data;
+
+  fd_func->func (fd, G_IO_IN, fd_func->data);
+}
+
+static void
+fd_func_write (int fd, gpointer data)
+{
+  FdFunc *fd_func = data;
+
+  fd_func->func (fd, G_IO_OUT, fd_func->data);
+}
+
+static void
+fd_func_error (int fd, const GError *error G_GNUC_UNUSED, gpointer data)
+{
+  FdFunc *fd_func = data;
+
+  fd_func->func (fd, G_IO_NVAL, fd_func->data);
+}
+
+static void
+fd_func_free (gpointer data)
+{
+  FdFunc *fd_func = data;
+
+  if (fd_func->destroy)
+    fd_func->destroy (fd_func->data);
+  g_free (fd_func);
+}
+
+/**
+ * aio_context_set_fd_func: (rename-to aio_context_set_fd_handler)
+ * @ctx: a context
+ * @fd: a file descriptor
+ * @condition: what to watch for: %G_IO_IN, %G_IO_OUT or both; neither to stop watching
+ * @func: (scope notified) (closure data) (destroy destroy): called with the condition that is met
+ * @data: what it is given
+ * @destroy: called with @data once the handler is gone, also when the call fails
+ * @error: return location for an error
+ *
+ * aio_context_set_fd_handler() with one callback, for language bindings.
+ *
+ * Returns: whether it is watched, or not watched any more
+ */
+gboolean
+aio_context_set_fd_func (AioContext *ctx, int fd, GIOCondition condition, AioFdFunc func, gpointer data,
+                         GDestroyNotify destroy, GError **error)
+{
+  AioFdHandler handler = { .error = fd_func_error };
+  FdFunc *fd_func;
+
+  g_return_val_if_fail (ctx != NULL && func != NULL, FALSE);
+
+  if (condition & G_IO_IN)
+    handler.read = fd_func_read;
+  if (condition & G_IO_OUT)
+    handler.write = fd_func_write;
+  fd_func = g_new (FdFunc, 1);
+  *fd_func = (FdFunc){ func, data, destroy };
+  return aio_context_set_fd_handler (ctx, fd, &handler, fd_func, fd_func_free, error);
+}
+
+static void
+report_dead (AioContext *ctx, AioHandler *handler)
+{
+  g_autoptr (GError) error = NULL;
+  int fd = handler->poll_fd.fd;
+
+  handler->dead = TRUE;
+  ctx->fdmon_ops->update (ctx, handler);
+  aio_set_system_error (&error, EBADF, "poll", "AioContext %s: fd %d was closed while handler %s watched it",
+                        ctx->name, fd, handler->name ? handler->name : "(unnamed)");
+  if (handler->funcs.error)
+    handler->funcs.error (fd, error, handler->data);
+  else
+    g_warning ("%s", error->message);
+}
+
+/* The callbacks in their order; each may have removed the handler. Whether one was called. */
+static gboolean
+call_handler (AioContext *ctx, AioHandler *handler, gushort revents)
+{
+  AioFdHandler *funcs = &handler->funcs;
+  gboolean readable = revents & (G_IO_IN | G_IO_HUP | G_IO_ERR);
+  gboolean writable = revents & (G_IO_OUT | G_IO_ERR) || (revents & G_IO_HUP && !funcs->read);
+  gboolean progress = FALSE;
+
+  if (atomic_load_explicit (&handler->deleted, memory_order_acquire))
+    return FALSE;
+  if (revents & G_IO_NVAL)
+    {
+      report_dead (ctx, handler);
+      return TRUE;
+    }
+  if (funcs->read && readable)
+    {
+      aio_counter_add (&ctx->stats.handlers_dispatched, 1);
+      funcs->read (handler->poll_fd.fd, handler->data);
+      progress = TRUE;
+    }
+  if (funcs->write && writable && !atomic_load_explicit (&handler->deleted, memory_order_acquire))
+    {
+      aio_counter_add (&ctx->stats.handlers_dispatched, 1);
+      funcs->write (handler->poll_fd.fd, handler->data);
+      progress = TRUE;
+    }
+  return progress;
+}
+
+/* Home thread: a handler too deep in itself is not watched until it has come back a level. */
+static void
+set_depth (AioContext *ctx, AioHandler *handler, int depth)
+{
+  gboolean parked = depth >= AIO_HANDLER_MAX_DEPTH;
+
+  handler->depth = depth;
+  if (handler->parked == parked)
+    return;
+  handler->parked = parked;
+  if (handler->monitored)
+    ctx->fdmon_ops->update (ctx, handler);
+}
+
+gboolean
+aio_context_dispatch_ready (AioContext *ctx)
+{
+  gboolean progress = FALSE;
+  AioHandler *handler;
+
+  aio_context_apply_changes (ctx);
+  while ((handler = ctx->ready.head))
+    {
+      gushort revents = handler->revents;
+
+      ready_remove (&ctx->ready, handler_ref (handler));
+      handler->revents = 0;
+      set_depth (ctx, handler, handler->depth + 1);
+      progress |= call_handler (ctx, handler, revents);
+      set_depth (ctx, handler, handler->depth - 1);
+      handler_unref (handler);
+    }
+  return progress;
+}
+
+void
+aio_context_clear_handlers (AioContext *ctx, gboolean report)
+{
+  for (guint fd = 0; fd < ctx->handlers_size; fd++)
+    {
+      AioHandler *handler = ctx->handlers[fd];
+
+      if (!handler)
+        continue;
+      if (report)
+        g_warning ("AioContext %s: handler %s of fd %u was not removed when the context ended", ctx->name,
+                   handler->name ? handler->name : "(unnamed)", fd);
+      set_handler (ctx, fd, NULL);
+    }
+  aio_context_apply_changes (ctx);
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+#include "aio-notifier.h"
+
+#include "aio-context-private.h"
+#include "aio-error-private.h"
+
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct _AioNotifier {
+  gint ref_count;
+  _Atomic int fd; /* -1: closed */
+};
+
+typedef struct {
+  AioNotifier *notifier; /* a reference */
+  AioNotifierFunc func;
+  gpointer data;
+  GDestroyNotify destroy;
+} NotifierHandler;
+
+G_DEFINE_BOXED_TYPE (AioNotifier, aio_notifier, aio_notifier_ref, aio_notifier_unref)
+
+/**
+ * aio_notifier_new:
+ * @active: whether it is set from the start
+ * @error: return location for an error
+ *
+ * Makes an event notifier. Any thread. The original's `event_notifier_init`. Fails with
+ * %AIO_ERROR_SYSTEM.
+ *
+ * Returns: (transfer full): the notifier, or %NULL with @error set
+ */
+AioNotifier *
+aio_notifier_new (gboolean active, GError **error)
+{
+  AioNotifier *notifier;
+  int fd = eventfd (active ? 1 : 0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+  if (fd < 0)
+    {
+      aio_set_system_error (error, errno, "eventfd", "eventfd(%d)", active ? 1 : 0);
+      return NULL;
+    }
+
+  notifier = g_new0 (AioNotifier, 1);
+  notifier->ref_count = 1;
+  notifier->fd = fd;
+  return notifier;
+}
+
+/**
+ * aio_notifier_ref:
+ * @notifier: a notifier
+ *
+ * Adds a reference. Any thread.
+ *
+ * Returns: (transfer full): @notifier
+ */
+AioNotifier *
+aio_notifier_ref (AioNotifier *notifier)
+{
+  g_return_val_if_fail (notifier != NULL, NULL);
+
+  g_atomic_int_inc (&notifier->ref_count);
+  return notifier;
+}
+
+/**
+ * aio_notifier_unref:
+ * @notifier: (transfer full): a notifier
+ *
+ * Drops a reference; with the last one the notifier is closed. Any thread.
+ */
+void
+aio_notifier_unref (AioNotifier *notifier)
+{
+  g_return_if_fail (notifier != NULL);
+
+  if (!g_atomic_int_dec_and_test (&notifier->ref_count))
+    return;
+  aio_notifier_close (notifier);
+  g_free (notifier);
+}
+
+/**
+ * aio_notifier_close:
+ * @notifier: a notifier that no context watches any more
+ *
+ * Closes its file descriptor while references remain. Closing it again does nothing. The original's
+ * `event_notifier_cleanup`.
+ */
+void
+aio_notifier_close (AioNotifier *notifier)
+{
+  int fd;
+
+  g_return_if_fail (notifier != NULL);
+
+  fd = atomic_exchange (&notifier->fd, -1);
+  if (fd >= 0)
+    close (fd);
+}
+
+/**
+ * aio_notifier_get_fd:
+ * @notifier: a notifier
+ *
+ * Any thread. The original's `event_notifier_get_fd`.
+ *
+ * Returns: its file descriptor, which stays its own; -1 once it is closed
+ */
+int
+aio_notifier_get_fd (AioNotifier *notifier)
+{
+  g_return_val_if_fail (notifier != NULL, -1);
+
+  return atomic_load (&notifier->fd);
+}
+
+/**
+ * aio_notifier_set:
+ * @notifier: a notifier
+ * @error: return location for an error
+ *
+ * Sets the notifier; it stays set until it is cleared, however often it is set. Any thread, and signal
+ * handlers if @error is %NULL. The original's `event_notifier_set`. Fails with %AIO_ERROR_CLOSED or
+ * %AIO_ERROR_SYSTEM.
+ *
+ * Returns: whether it is set
+ */
+gboolean
+aio_notifier_set (AioNotifier *notifier, GError **error)
+{
+  const guint64 one = 1;
+  gssize written;
+  int fd;
+
+  g_return_val_if_fail (notifier != NULL, FALSE);
+
+  fd = atomic_load (&notifier->fd);
+  if (fd < 0)
+    {
+      g_set_error (error, AIO_ERROR, AIO_ERROR_CLOSED, "The notifier is closed");
+      return FALSE;
+    }
+
+  do
+    written = write (fd, &one, sizeof one);
+  while (written < 0 && errno == EINTR);
+
+  /* EAGAIN: the counter is full, so it is set. */
+  if (written < 0 && errno != EAGAIN)
+    {
+      aio_set_system_error (error, errno, "write", "write(eventfd %d)", fd);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+/**
+ * aio_notifier_test_and_clear:
+ * @notifier: a notifier
+ *
+ * Clears the notifier. Any thread. The original's `event_notifier_test_and_clear`.
+ *
+ * Returns: whether it was set
+ */
+gboolean
+aio_notifier_test_and_clear (AioNotifier *notifier)
+{
+  guint64 value;
+  gssize got;
+
+  g_return_val_if_fail (notifier != NULL, FALSE);
+
+  do
+    got = read (atomic_load (&notifier->fd), &value, sizeof value);
+  while (got < 0 && errno == EINTR);
+  return got == sizeof value;
+}
+
+static void
+notifier_handler_read (int fd G_GNUC_UNUSED, gpointer data)
+{
+  NotifierHandler *handler = data;
+
+  handler->func (handler->notifier, handler->data);
+}
+
+static void
+notifier_handler_free (gpointer data)
+{
+  NotifierHandler *handler = data;
+
+  aio_notifier_unref (handler->notifier);
+  if (handler->destroy)
+    handler->destroy (handler->data);
+  g_free (handler);
+}
+
+/**
+ * aio_context_set_event_notifier:
+ * @ctx: a context
+ * @notifier: a notifier
+ * @func: (nullable) (scope notified) (closure data) (destroy destroy): called when it is set, or %NULL
+ *   to stop watching it
+ * @data: what it is given
+ * @destroy: (nullable): called with @data once the handler is gone, also when the call fails
+ * @error: return location for an error
+ *
+ * Watches a notifier, in place of what watched it before. Any thread. The original's
+ * `aio_set_event_notifier`. Fails like aio_context_set_fd_handler().
+ *
+ * Returns: whether it is watched, or not watched any more
+ */
+gboolean
+aio_context_set_event_notifier (AioContext *ctx, AioNotifier *notifier, AioNotifierFunc func, gpointer data,
+                                GDestroyNotify destroy, GError **error)
+{
+  static const AioFdHandler funcs = { .read = notifier_handler_read, .name = "event notifier" };
+  NotifierHandler *handler;
+  int fd;
+
+  g_return_val_if_fail (ctx != NULL && notifier != NULL, FALSE);
+
+  fd = aio_notifier_get_fd (notifier);
+  if (fd < 0)
+    {
+      g_set_error (error, AIO_ERROR, AIO_ERROR_CLOSED, "The notifier is closed");
+      if (func && destroy)
+        destroy (data);
+      return FALSE;
+    }
+  if (!func)
+    return aio_context_set_fd_handler (ctx, fd, NULL, NULL, NULL, error);
+
+  handler = g_new (NotifierHandler, 1);
+  *handler = (NotifierHandler){ aio_notifier_ref (notifier), func, data, destroy };
+  return aio_context_set_fd_handler (ctx, fd, &funcs, handler, notifier_handler_free, error);
+}

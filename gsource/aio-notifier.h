@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#if !defined(AIO_GSOURCE_INSIDE) && !defined(AIO_GSOURCE_COMPILATION)
+#error "Only <aio-gsource.h> can be included directly."
+#endif
+
+#include "aio-context.h"
+
+G_BEGIN_DECLS
+
+/**
+ * AioNotifier:
+ *
+ * An event notifier: a flag that any thread or process that has its file descriptor can set, and
+ * that a context can watch. It is a non-blocking eventfd(2).
+ */
+typedef struct _AioNotifier AioNotifier;
+
+/**
+ * AioNotifierFunc:
+ * @notifier: the notifier, still set: the callback clears it with aio_notifier_test_and_clear()
+ * @data: (closure): what was given with the function
+ *
+ * A notifier is set. Runs on the context's home thread, with no lock held.
+ */
+typedef void (*AioNotifierFunc) (AioNotifier *notifier, gpointer data);
+
+#define AIO_TYPE_NOTIFIER (aio_notifier_get_type ())
+
+AIO_AVAILABLE
+GType aio_notifier_get_type (void) G_GNUC_CONST;
+
+AIO_AVAILABLE
+AioNotifier *aio_notifier_new (gboolean active, GError **error);
+
+AIO_AVAILABLE
+AioNotifier *aio_notifier_ref (AioNotifier *notifier);
+
+AIO_AVAILABLE
+void aio_notifier_unref (AioNotifier *notifier);
+
+AIO_AVAILABLE
+int aio_notifier_get_fd (AioNotifier *notifier);
+
+AIO_AVAILABLE
+gboolean aio_notifier_set (AioNotifier *notifier, GError **error);
+
+AIO_AVAILABLE
+gboolean aio_notifier_test_and_clear (AioNotifier *notifier);
+
+AIO_AVAILABLE
+void aio_notifier_close (AioNotifier *notifier);
+
+AIO_AVAILABLE
+gboolean aio_context_set_event_notifier (AioContext *ctx, AioNotifier *notifier, AioNotifierFunc func, gpointer data,
+                                         GDestroyNotify destroy, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AioNotifier, aio_notifier_unref)
+
+G_END_DECLS

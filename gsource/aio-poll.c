@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+#include "aio-context-private.h"
+
+#define IDLE_BH_INTERVAL_NS (10 * G_GINT64_CONSTANT (1000000))
+
+static gint64
+earlier (gint64 a, gint64 b)
+{
+  return a < 0 ? b : b < 0 ? a : MIN (a, b);
+}
+
+/**
+ * aio_context_compute_timeout:
+ * @ctx: a context
+ *
+ * Computes how long a wait may last now: not at all while a bottom half, a handler or a timer could
+ * run, 10 ms while only idle bottom halves could, else until the first timer. Home thread. The
+ * original's `aio_compute_timeout`.
+ *
+ * Returns: nanoseconds, or -1 for without end
+ */
+gint64
+aio_context_compute_timeout (AioContext *ctx)
+{
+  AioBhQueueState state;
+  gint64 timeout;
+
+  g_return_val_if_fail (ctx != NULL && aio_context_is_home (ctx), -1);
+
+  state = aio_context_bh_queue_state (ctx);
+  if (state & AIO_BH_QUEUE_READY || ctx->ready.head)
+    return 0;
+  timeout = aio_context_timer_timeout (ctx);
+  return state & AIO_BH_QUEUE_IDLE ? earlier (timeout, IDLE_BH_INTERVAL_NS) : timeout;
+}
+
+/* Waits; whether the context's own notifier was ready. Without handlers a look is in memory only. */
+static gboolean
+wait (AioContext *ctx, gint64 timeout)
+{
+  aio_context_apply_changes (ctx);
+  if (timeout == 0 && atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) == 0)
+    return FALSE;
+
+  aio_counter_add (&ctx->stats.waits, 1);
+  if (timeout == 0)
+    aio_counter_add (&ctx->stats.zero_waits, 1);
+  return ctx->fdmon_ops->wait (ctx, timeout);
+}
+
+/* Runs bottom halves, then handlers, then timers; whether there was progress. */
+static gboolean
+run (AioContext *ctx)
+{
+  gboolean progress;
+
+  progress = aio_context_bh_poll (ctx);
+  AIO_SCHEDULE_POINT (ctx, POLL_AFTER_BH);
+  progress |= aio_context_dispatch_ready (ctx);
+  AIO_SCHEDULE_POINT (ctx, POLL_AFTER_DISPATCH);
+  progress |= aio_context_run_timers (ctx);
+  return progress;
+}
+
+/**
+ * aio_context_poll:
+ * @ctx: a context
+ * @blocking: whether to wait until there is something to do
+ * @error: return location for an error
+ *
+ * Waits once, at most until the first timer is due, and then runs what there is: bottom halves, handlers
+ * of ready file descriptors, timers. Calls may be nested from any of them. A blocking call may return
+ * without progress: after aio_context_notify(), after a change by another thread, after idle bottom
+ * halves. Home thread; the caller has a reference. The original's `aio_poll`. Fails with
+ * %AIO_ERROR_WRONG_THREAD and %AIO_ERROR_CLOSED.
+ *
+ * Returns: whether there was progress: a bottom half that is not idle, a handler or a timer was run
+ */
+gboolean
+aio_context_poll (AioContext *ctx, gboolean blocking, GError **error)
+{
+  guint64 callbacks_before;
+  AioContext *outer;
+  gint64 timeout;
+  gboolean may_sleep, notifier_ready, notified, progress;
+
+  g_return_val_if_fail (ctx != NULL, FALSE);
+
+  if (!aio_context_check (ctx, "Polling", error))
+    return FALSE;
+
+  outer = aio_context_enter (ctx);
+  callbacks_before = aio_context_n_callbacks (ctx);
+  aio_counter_add (&ctx->stats.polls, 1);
+
+  timeout = blocking ? aio_context_compute_timeout (ctx) : 0;
+  AIO_SCHEDULE_POINT (ctx, POLL_AFTER_TIMEOUT);
+  may_sleep = timeout != 0;
+  if (may_sleep)
+    {
+      guint notify_me = atomic_load_explicit (&ctx->notify_me, memory_order_relaxed);
+
+      atomic_store_explicit (&ctx->notify_me, notify_me + 2, memory_order_relaxed);
+      /*
+       * notify_me before, notified after: pairs with the fence in aio_context_notify(). Work that was
+       * published too late for the timeout above either is seen in notified here, or its notifier sees
+       * notify_me and writes the eventfd.
+       */
+      aio_fence ();
+      AIO_SCHEDULE_POINT (ctx, POLL_AFTER_NOTIFY_ME);
+      if (atomic_load_explicit (&ctx->notified, memory_order_relaxed))
+        timeout = 0;
+    }
+
+  AIO_SCHEDULE_POINT (ctx, POLL_BEFORE_WAIT);
+  notifier_ready = wait (ctx, timeout);
+  AIO_SCHEDULE_POINT (ctx, POLL_AFTER_WAIT);
+
+  if (may_sleep)
+    {
+      guint notify_me = atomic_load_explicit (&ctx->notify_me, memory_order_relaxed);
+
+      atomic_store_explicit (&ctx->notify_me, notify_me - 2, memory_order_release);
+    }
+  notified = aio_context_accept (ctx, notifier_ready);
+  AIO_SCHEDULE_POINT (ctx, POLL_AFTER_ACCEPT);
+
+  progress = run (ctx);
+
+  if (timeout != 0 && !progress && aio_context_n_callbacks (ctx) == callbacks_before)
+    aio_counter_add (&ctx->stats.empty_waits, 1);
+  /*
+   * A source that is prepared may have computed its timeout before what was accepted here, and its
+   * GMainContext waits for the very event that was consumed: it is told through its own wake-up.
+   */
+  if (notified && ctx->main_context && atomic_load_explicit (&ctx->notify_me, memory_order_relaxed) & 1)
+    g_main_context_wakeup (ctx->main_context);
+  aio_context_leave (ctx, outer);
+  return progress;
+}
+
+/**
+ * aio_context_wait_while: (skip)
+ * @ctx: a context
+ * @condition: called before each poll
+ * @data: what it is given
+ * @error: return location for an error
+ *
+ * Polls as long as @condition is %TRUE. Whoever changes the condition on another thread calls
+ * aio_context_notify() afterwards. Home thread. The original's `AIO_WAIT_WHILE`. Fails like
+ * aio_context_poll().
+ *
+ * Returns: whether the condition was met
+ */
+gboolean
+aio_context_wait_while (AioContext *ctx, AioConditionFunc condition, gpointer data, GError **error)
+{
+  g_return_val_if_fail (ctx != NULL && condition != NULL, FALSE);
+
+  while (condition (data))
+    {
+      GError *poll_error = NULL;
+
+      aio_context_poll (ctx, TRUE, &poll_error);
+      if (poll_error)
+        {
+          g_propagate_error (error, poll_error);
+          return FALSE;
+        }
+    }
+  return TRUE;
+}
+
+/**
+ * aio_context_prepare:
+ * @ctx: a context
+ *
+ * Makes ready for a wait that somebody else does: brings the monitor up to date. Home thread. The
+ * original's `aio_prepare`.
+ *
+ * Returns: whether handlers are known to be ready already
+ */
+gboolean
+aio_context_prepare (AioContext *ctx)
+{
+  g_return_val_if_fail (ctx != NULL && aio_context_is_home (ctx), FALSE);
+
+  aio_context_apply_changes (ctx);
+  if (ctx->main_context)
+    ctx->fdmon_ops->gsource_prepare (ctx);
+  return ctx->ready.head != NULL;
+}
+
+/**
+ * aio_context_pending:
+ * @ctx: a context
+ *
+ * Home thread. The original's `aio_pending`.
+ *
+ * Returns: whether the last wait, or that of the main context, found handlers ready that have not run
+ */
+gboolean
+aio_context_pending (AioContext *ctx)
+{
+  g_return_val_if_fail (ctx != NULL && aio_context_is_home (ctx), FALSE);
+
+  return ctx->ready.head || ctx->fdmon_ops->gsource_check (ctx, FALSE);
+}
+
+/**
+ * aio_context_dispatch:
+ * @ctx: a context
+ *
+ * Runs what there is, without looking at any file descriptor: bottom halves, handlers found ready,
+ * timers. Home thread. The original's `aio_dispatch`.
+ *
+ * Returns: whether there was progress
+ */
+gboolean
+aio_context_dispatch (AioContext *ctx)
+{
+  AioContext *outer;
+  gboolean progress;
+
+  g_return_val_if_fail (ctx != NULL && aio_context_is_home (ctx), FALSE);
+
+  outer = aio_context_enter (ctx);
+  ctx->fdmon_ops->gsource_check (ctx, TRUE);
+  progress = run (ctx);
+  aio_context_leave (ctx, outer);
+  return progress;
+}
+
+/**
+ * aio_context_is_armed:
+ * @ctx: a context
+ *
+ * Tells whether a wait in this context could end by itself: while a bottom half is queued, a timer is
+ * armed on a clock that is enabled, or a handler watches a file descriptor. Home thread.
+ *
+ * Returns: whether anything is armed
+ */
+gboolean
+aio_context_is_armed (AioContext *ctx)
+{
+  g_return_val_if_fail (ctx != NULL && aio_context_is_home (ctx), FALSE);
+
+  return aio_context_bh_queue_state (ctx) != 0 || ctx->ready.head || aio_context_get_notified (ctx)
+         || atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) > 0 || aio_context_has_timers (ctx);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#if !defined(AIO_GSOURCE_INSIDE) && !defined(AIO_GSOURCE_COMPILATION)
+#error "Only <aio-gsource.h> can be included directly."
+#endif
+
+#include "aio-context.h"
+
+G_BEGIN_DECLS
+
+/**
+ * AioStats:
+ * @polls: calls of aio_context_poll()
+ * @prepares: runs of the source's prepare
+ * @checks: runs of the source's check
+ * @dispatches: runs of the source's dispatch
+ * @empty_iterations: iterations of a main context whose zero timeout or wake-up came from this source
+ *   and in which it then ran nothing
+ * @waits: system calls of aio_context_poll() that wait for file descriptors
+ * @zero_waits: those of @waits that had a timeout of zero
+ * @empty_waits: those of @waits that could block, yet ended before their deadline with nothing to run
+ * @eventfd_writes: wake-ups written by aio_context_notify()
+ * @eventfd_reads: times the written wake-ups were read again
+ * @bhs_run: bottom halves run
+ * @handlers_dispatched: callbacks of file descriptor handlers and notifiers run
+ * @timers_fired: timers fired
+ *
+ * Counters of a context, each since it was made. The last three are callbacks, `eventfd_*` are system
+ * calls.
+ */
+typedef struct {
+  guint64 polls;
+  guint64 prepares;
+  guint64 checks;
+  guint64 dispatches;
+  guint64 empty_iterations;
+  guint64 waits;
+  guint64 zero_waits;
+  guint64 empty_waits;
+  guint64 eventfd_writes;
+  guint64 eventfd_reads;
+  guint64 bhs_run;
+  guint64 handlers_dispatched;
+  guint64 timers_fired;
+} AioStats;
+
+AIO_AVAILABLE
+void aio_context_get_stats (AioContext *ctx, AioStats *stats);
+
+G_END_DECLS

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+#include "aio-context-private.h"
+
+static AioTimerList *
+find_manual_list (AioContext *ctx, AioClock *clock)
+{
+  AioTimerList *list = ctx->manual_lists;
+
+  while (list && list->clock != clock)
+    list = list->next;
+  return list;
+}
+
+AioTimerList *
+aio_context_get_timer_list (AioContext *ctx, AioClock *clock)
+{
+  AioTimerList *list, *unused = NULL;
+
+  if (aio_context_is_closed (ctx))
+    return NULL;
+  if (clock->type != AIO_CLOCK_MANUAL)
+    return ctx->tlg[clock->type];
+
+  pthread_mutex_lock (&ctx->list_lock);
+  list = find_manual_list (ctx, clock);
+  if (list)
+    list->users++;
+  pthread_mutex_unlock (&ctx->list_lock);
+  if (list)
+    return list;
+
+  /* The clock's lock comes before list_lock: its list is made outside, and dropped if another came first. */
+  unused = aio_timer_list_new (ctx, clock);
+  pthread_mutex_lock (&ctx->list_lock);
+  list = find_manual_list (ctx, clock);
+  if (!list)
+    {
+      AioTimerList **last = &ctx->manual_lists;
+
+      while (*last)
+        last = &(*last)->next;
+      *last = list = g_steal_pointer (&unused);
+      atomic_fetch_add_explicit (&ctx->n_manual_lists, 1, memory_order_release);
+    }
+  list->users++;
+  pthread_mutex_unlock (&ctx->list_lock);
+
+  if (unused)
+    aio_timer_list_free (unused);
+  return list;
+}
+
+void
+aio_context_put_timer_list (AioContext *ctx, AioTimerList *list)
+{
+  gboolean last;
+
+  if (list->clock->type != AIO_CLOCK_MANUAL)
+    return;
+
+  pthread_mutex_lock (&ctx->list_lock);
+  last = --list->users == 0;
+  if (last)
+    {
+      AioTimerList **link = &ctx->manual_lists;
+
+      while (*link != list)
+        link = &(*link)->next;
+      *link = list->next;
+      atomic_fetch_sub_explicit (&ctx->n_manual_lists, 1, memory_order_release);
+    }
+  pthread_mutex_unlock (&ctx->list_lock);
+
+  if (last)
+    aio_timer_list_free (list);
+}
+
+/* Home thread: the manual list after @list (the first for NULL), with a user more; @list has one less. */
+static AioTimerList *
+next_manual_list (AioContext *ctx, AioTimerList *list)
+{
+  AioTimerList *next = NULL;
+
+  if (!list && atomic_load_explicit (&ctx->n_manual_lists, memory_order_acquire) == 0)
+    return NULL;
+
+  pthread_mutex_lock (&ctx->list_lock);
+  next = list ? list->next : ctx->manual_lists;
+  if (next)
+    next->users++;
+  pthread_mutex_unlock (&ctx->list_lock);
+
+  if (list)
+    aio_context_put_timer_list (ctx, list);
+  return next;
+}
+
+gint64
+aio_context_timer_timeout (AioContext *ctx)
+{
+  gint64 timeout = -1;
+
+  for (AioClockType type = AIO_CLOCK_REALTIME; type < AIO_CLOCK_MANUAL; type++)
+    {
+      gint64 list_timeout = aio_timer_list_timeout (ctx->tlg[type]);
+
+      if (list_timeout >= 0 && (timeout < 0 || list_timeout < timeout))
+        timeout = list_timeout;
+    }
+  for (AioTimerList *list = next_manual_list (ctx, NULL); list; list = next_manual_list (ctx, list))
+    if (aio_timer_list_timeout (list) == 0)
+      timeout = 0;
+  return timeout;
+}
+
+gboolean
+aio_context_run_timers (AioContext *ctx)
+{
+  gboolean progress = FALSE;
+
+  for (AioClockType type = AIO_CLOCK_REALTIME; type < AIO_CLOCK_MANUAL; type++)
+    progress |= aio_timer_list_run (ctx->tlg[type]);
+  for (AioTimerList *list = next_manual_list (ctx, NULL); list; list = next_manual_list (ctx, list))
+    progress |= aio_timer_list_run (list);
+  return progress;
+}
+
+static gboolean
+has_timers (AioTimerList *list)
+{
+  return atomic_load_explicit (&list->earliest_ns, memory_order_acquire) != AIO_TIMER_NEVER
+         && aio_clock_get_enabled (list->clock);
+}
+
+gboolean
+aio_context_has_timers (AioContext *ctx)
+{
+  gboolean any = FALSE;
+
+  for (AioClockType type = AIO_CLOCK_REALTIME; type < AIO_CLOCK_MANUAL; type++)
+    any |= has_timers (ctx->tlg[type]);
+  for (AioTimerList *list = next_manual_list (ctx, NULL); list; list = next_manual_list (ctx, list))
+    any |= has_timers (list);
+  return any;
+}
+
+static gint64
+earliest_ns (AioTimerList *list)
+{
+  gint64 earliest = atomic_load_explicit (&list->earliest_ns, memory_order_acquire);
+
+  return earliest == AIO_TIMER_NEVER || !aio_clock_get_enabled (list->clock) ? -1 : earliest;
+}
+
+/* Home thread: has @deadline wake GLib for the first timer of @lists; whether that can be done. */
+static gboolean
+arm_deadline (AioContext *ctx, AioDeadline *deadline, const AioClockType *types, guint n_types)
+{
+  gint64 earliest = -1;
+
+  for (guint i = 0; i < n_types; i++)
+    {
+      gint64 list_earliest = earliest_ns (ctx->tlg[types[i]]);
+
+      if (list_earliest >= 0 && (earliest < 0 || list_earliest < earliest))
+        earliest = list_earliest;
+    }
+  if (earliest < 0 && deadline->armed_ns < 0)
+    return TRUE;
+  return aio_deadline_arm (deadline, ctx, earliest, aio_clock_get_ns (ctx->tlg[types[0]]->clock));
+}
+
+gboolean
+aio_context_arm_deadlines (AioContext *ctx)
+{
+  static const AioClockType monotonic[] = { AIO_CLOCK_REALTIME, AIO_CLOCK_VIRTUAL, AIO_CLOCK_VIRTUAL_RT };
+  static const AioClockType wall[] = { AIO_CLOCK_HOST };
+  gboolean armed;
+
+  armed = arm_deadline (ctx, &ctx->deadlines[0], monotonic, G_N_ELEMENTS (monotonic));
+  return arm_deadline (ctx, &ctx->deadlines[1], wall, G_N_ELEMENTS (wall)) && armed;
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+#include "aio-timer-list-private.h"
+
+#include "aio-context-private.h"
+
+#define HEAP_ARITY 4
+
+static gboolean
+entry_before (const AioTimerEntry *a, const AioTimerEntry *b)
+{
+  return a->expire_ns != b->expire_ns ? a->expire_ns < b->expire_ns : a->sequence < b->sequence;
+}
+
+static void
+heap_place (AioTimerList *list, guint index, AioTimerEntry entry)
+{
+  list->heap[index] = entry;
+  entry.timer->heap_index = index;
+}
+
+static void
+heap_sift_up (AioTimerList *list, guint index, AioTimerEntry entry)
+{
+  while (index > 0)
+    {
+      guint parent = (index - 1) / HEAP_ARITY;
+
+      if (!entry_before (&entry, &list->heap[parent]))
+        break;
+      heap_place (list, index, list->heap[parent]);
+      index = parent;
+    }
+  heap_place (list, index, entry);
+}
+
+static void
+heap_sift_down (AioTimerList *list, guint index, AioTimerEntry entry)
+{
+  for (;;)
+    {
+      guint first = index * HEAP_ARITY + 1;
+      guint last = MIN (first + HEAP_ARITY, list->n_heap);
+      guint best = first;
+
+      if (first >= list->n_heap)
+        break;
+      for (guint child = first + 1; child < last; child++)
+        if (entry_before (&list->heap[child], &list->heap[best]))
+          best = child;
+      if (!entry_before (&list->heap[best], &entry))
+        break;
+      heap_place (list, index, list->heap[best]);
+      index = best;
+    }
+  heap_place (list, index, entry);
+}
+
+static void
+heap_insert (AioTimerList *list, AioTimerEntry entry)
+{
+  if (list->n_heap == list->heap_size)
+    {
+      list->heap_size = MAX (4, list->heap_size * 2);
+      list->heap = g_renew (AioTimerEntry, list->heap, list->heap_size);
+    }
+  heap_sift_up (list, list->n_heap++, entry);
+}
+
+static void
+heap_remove (AioTimerList *list, AioTimer *timer)
+{
+  guint index = timer->heap_index;
+  AioTimerEntry last = list->heap[--list->n_heap];
+
+  timer->heap_index = AIO_TIMER_NOT_IN_HEAP;
+  if (last.timer == timer)
+    return;
+  if (index > 0 && entry_before (&last, &list->heap[(index - 1) / HEAP_ARITY]))
+    heap_sift_up (list, index, last);
+  else
+    heap_sift_down (list, index, last);
+}
+
+static void
+due_append (AioTimerList *list, AioTimer *timer)
+{
+  timer->due_prev = list->due_tail;
+  timer->due_next = NULL;
+  if (list->due_tail)
+    list->due_tail->due_next = timer;
+  else
+    list->due_head = timer;
+  list->due_tail = timer;
+}
+
+static void
+due_remove (AioTimerList *list, AioTimer *timer)
+{
+  if (timer->due_prev)
+    timer->due_prev->due_next = timer->due_next;
+  else
+    list->due_head = timer->due_next;
+  if (timer->due_next)
+    timer->due_next->due_prev = timer->due_prev;
+  else
+    list->due_tail = timer->due_prev;
+  timer->due_prev = timer->due_next = NULL;
+}
+
+static void
+publish_earliest (AioTimerList *list)
+{
+  gint64 earliest = AIO_TIMER_NEVER;
+
+  if (list->due_head)
+    earliest = 0;
+  else if (list->n_heap > 0)
+    earliest = list->heap[0].expire_ns;
+  atomic_store_explicit (&list->earliest_ns, earliest, memory_order_release);
+}
+
+AioTimerList *
+aio_timer_list_new (AioContext *ctx, AioClock *clock)
+{
+  AioTimerList *list = g_new0 (AioTimerList, 1);
+
+  list->ctx = ctx;
+  list->clock = aio_clock_ref (clock);
+  list->earliest_ns = AIO_TIMER_NEVER;
+  pthread_mutex_init (&list->lock, NULL);
+  aio_clock_add_list (clock, list);
+  return list;
+}
+
+static void
+report_leak (AioTimerList *list, AioTimer *timer)
+{
+  g_warning ("AioContext %s: timer %s was still %s when the context ended", aio_context_get_name (list->ctx),
+             timer->name ? timer->name : "(unnamed)", timer->expire_ns >= 0 ? "armed" : "allocated");
+}
+
+static void
+report_leaks (AioTimerList *list)
+{
+  for (AioTimer *timer = list->owned; timer; timer = timer->owned_next)
+    report_leak (list, timer);
+  /* Those in their owner's memory are known only while they are armed. */
+  for (AioTimer *timer = list->due_head; timer; timer = timer->due_next)
+    if (timer->ref_count == 0)
+      report_leak (list, timer);
+  for (guint i = 0; i < list->n_heap; i++)
+    if (list->heap[i].timer->ref_count == 0)
+      report_leak (list, list->heap[i].timer);
+}
+
+void
+aio_timer_list_clear (AioTimerList *list, gboolean report)
+{
+  AioTimer *timer;
+
+  pthread_mutex_lock (&list->lock);
+  if (report)
+    report_leaks (list);
+  while ((timer = list->due_head ? list->due_head : list->n_heap > 0 ? list->heap[0].timer : NULL))
+    {
+      aio_timer_list_disarm (list, timer);
+      if (timer->ref_count == 0)
+        timer->list = NULL;
+    }
+  while ((timer = list->owned))
+    {
+      pthread_mutex_unlock (&list->lock);
+      aio_timer_close (timer);
+      pthread_mutex_lock (&list->lock);
+    }
+  pthread_mutex_unlock (&list->lock);
+}
+
+void
+aio_timer_list_free (AioTimerList *list)
+{
+  aio_clock_remove_list (list->clock, list);
+  aio_clock_unref (list->clock);
+  pthread_mutex_destroy (&list->lock);
+  g_free (list->heap);
+  g_free (list);
+}
+
+void
+aio_timer_list_arm (AioTimerList *list, AioTimer *timer, gint64 expire_ns)
+{
+  AioTimerEntry entry = { expire_ns, list->next_sequence++, timer };
+
+  aio_timer_list_disarm (list, timer);
+  timer->expire_ns = expire_ns;
+  heap_insert (list, entry);
+  publish_earliest (list);
+}
+
+void
+aio_timer_list_disarm (AioTimerList *list, AioTimer *timer)
+{
+  if (timer->expire_ns < 0)
+    return;
+  if (timer->heap_index != AIO_TIMER_NOT_IN_HEAP)
+    heap_remove (list, timer);
+  else
+    due_remove (list, timer);
+  timer->expire_ns = -1;
+  publish_earliest (list);
+}
+
+gint64
+aio_timer_list_earliest_ns (AioTimerList *list, AioTimerAttributes mask)
+{
+  gint64 earliest = -1;
+
+  pthread_mutex_lock (&list->lock);
+  for (AioTimer *timer = list->due_head; timer; timer = timer->due_next)
+    if (!(timer->attributes & ~mask) && (earliest < 0 || timer->expire_ns < earliest))
+      earliest = timer->expire_ns;
+  for (guint i = 0; i < list->n_heap; i++)
+    if (!(list->heap[i].timer->attributes & ~mask) && (earliest < 0 || list->heap[i].expire_ns < earliest))
+      {
+        earliest = list->heap[i].expire_ns;
+        if (i == 0)
+          break;
+      }
+  pthread_mutex_unlock (&list->lock);
+  return earliest;
+}
+
+void
+aio_timer_list_notify (AioTimerList *list)
+{
+  if (atomic_load_explicit (&list->earliest_ns, memory_order_acquire) != AIO_TIMER_NEVER)
+    aio_context_notify_waiter (list->ctx);
+}
+
+/* With the lock held: what has expired becomes due, in the order in which it shall fire. */
+static void
+collect_due (AioTimerList *list, gint64 now)
+{
+  while (list->n_heap > 0 && list->heap[0].expire_ns <= now && list->heap[0].expire_ns != AIO_TIMER_NEVER)
+    {
+      AioTimer *timer = list->heap[0].timer;
+
+      heap_remove (list, timer);
+      due_append (list, timer);
+    }
+}
+
+gboolean
+aio_timer_list_run (AioTimerList *list)
+{
+  gboolean progress = FALSE;
+
+  if (aio_timer_list_timeout (list) != 0)
+    return FALSE;
+
+  pthread_mutex_lock (&list->lock);
+  collect_due (list, aio_clock_get_ns (list->clock));
+  publish_earliest (list);
+  /* The callback may have disabled the clock: what is still due then waits until it is enabled. */
+  while (list->due_head && aio_clock_get_enabled (list->clock))
+    {
+      AioTimer *timer = list->due_head;
+      AioTimerFunc func = timer->func;
+      gpointer data = timer->data;
+
+      aio_timer_list_disarm (list, timer);
+      pthread_mutex_unlock (&list->lock);
+
+      AIO_SCHEDULE_POINT (list->ctx, TIMER_BEFORE_CB);
+      aio_counter_add (&list->ctx->stats.timers_fired, 1);
+      progress = TRUE;
+      func (data); /* may have freed the timer */
+
+      pthread_mutex_lock (&list->lock);
+    }
+  pthread_mutex_unlock (&list->lock);
+  return progress;
+}

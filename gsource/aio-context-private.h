@@ -78,8 +78,11 @@ struct _AioContext {
 #endif
 };
 
+/* Reached without a call, which a dynamically loaded library has to ask for (benchmark core-bh). */
+#define AIO_TLS __attribute__ ((tls_model ("initial-exec")))
+
 /* A number that no other thread of the process has or will have. */
-extern __thread guint64 aio_thread_id_ __attribute__ ((tls_model ("initial-exec"), visibility ("hidden")));
+extern __thread guint64 aio_thread_id_ AIO_TLS __attribute__ ((visibility ("hidden")));
 guint64 aio_thread_id_new (void);
 
 static inline guint64
@@ -133,6 +136,10 @@ void aio_context_put_timer_list (AioContext *ctx, AioTimerList *list);
 gint64 aio_context_timer_timeout (AioContext *ctx);
 gboolean aio_context_run_timers (AioContext *ctx);
 gboolean aio_context_has_timers (AioContext *ctx);
+
+/* Home thread or finalize: as aio_timer_list_clear() for all lists; then, at the very end, they go. */
+void aio_context_clear_timers (AioContext *ctx, gboolean report);
+void aio_context_free_timer_lists (AioContext *ctx);
 
 /* Home thread: has the timerfds wake GLib for the first timer; FALSE if that cannot be had. */
 gboolean aio_context_arm_deadlines (AioContext *ctx);

@@ -9,8 +9,10 @@
 
 __thread guint64 aio_thread_id_;
 
-static __thread AioContext *dispatching_context;
-static GPrivate current_context = G_PRIVATE_INIT ((GDestroyNotify) aio_context_unref);
+static void drop_current (gpointer data);
+
+static __thread AioContext *dispatching_context AIO_TLS;
+static GPrivate current_context = G_PRIVATE_INIT (drop_current);
 
 G_DEFINE_BOXED_TYPE (AioContext, aio_context, aio_context_ref, aio_context_unref)
 
@@ -118,38 +120,6 @@ aio_context_unref (AioContext *ctx)
   g_source_unref ((GSource *) ctx);
 }
 
-static void
-clear_manual_lists (AioContext *ctx, gboolean report)
-{
-  for (;;)
-    {
-      AioTimerList *list;
-
-      pthread_mutex_lock (&ctx->list_lock);
-      list = ctx->manual_lists;
-      if (list)
-        {
-          /* What timers in their owners' memory still count for goes with the list. */
-          list->users = G_MAXUINT / 2;
-          ctx->manual_lists = list->next;
-          atomic_fetch_sub_explicit (&ctx->n_manual_lists, 1, memory_order_relaxed);
-        }
-      pthread_mutex_unlock (&ctx->list_lock);
-      if (!list)
-        return;
-      aio_timer_list_clear (list, report);
-      aio_timer_list_free (list);
-    }
-}
-
-static void
-clear_timers (AioContext *ctx, gboolean report)
-{
-  for (AioClockType type = AIO_CLOCK_REALTIME; type < AIO_CLOCK_MANUAL; type++)
-    aio_timer_list_clear (ctx->tlg[type], report);
-  clear_manual_lists (ctx, report);
-}
-
 static gboolean
 unref_main_context (gpointer main_context)
 {
@@ -168,10 +138,9 @@ aio_context_finalize (AioContext *ctx)
   atomic_store_explicit (&ctx->closed, TRUE, memory_order_relaxed);
   aio_context_clear_bhs (ctx, TRUE);
   aio_context_clear_handlers (ctx, TRUE);
-  clear_timers (ctx, TRUE);
+  aio_context_clear_timers (ctx, TRUE);
 
-  for (AioClockType type = AIO_CLOCK_REALTIME; type < AIO_CLOCK_MANUAL; type++)
-    aio_timer_list_free (ctx->tlg[type]);
+  aio_context_free_timer_lists (ctx);
   ctx->fdmon_ops->finalize (ctx);
   for (guint i = 0; i < G_N_ELEMENTS (ctx->deadlines); i++)
     aio_deadline_finalize (&ctx->deadlines[i]);
@@ -235,7 +204,7 @@ aio_context_close (AioContext *ctx, GError **error)
   aio_context_ref (ctx);
   atomic_store_explicit (&ctx->closed, TRUE, memory_order_release);
   aio_context_clear_handlers (ctx, FALSE);
-  clear_timers (ctx, FALSE);
+  aio_context_clear_timers (ctx, FALSE);
   aio_context_clear_bhs (ctx, FALSE);
   aio_context_detach (ctx, NULL);
   if (g_private_get (&current_context) == ctx)
@@ -413,6 +382,15 @@ aio_context_is_attached (AioContext *ctx)
 
 /* Threads */
 
+static void
+drop_current (gpointer data)
+{
+  AioContext *ctx = data;
+
+  atomic_store_explicit (&ctx->is_current, FALSE, memory_order_release);
+  aio_context_unref (ctx);
+}
+
 /**
  * aio_context_in_home_thread:
  * @ctx: a context
@@ -507,13 +485,9 @@ aio_context_set_current (AioContext *ctx, GError **error)
           return FALSE;
         }
       atomic_store_explicit (&ctx->is_current, TRUE, memory_order_release);
-      g_private_replace (&current_context, aio_context_ref (ctx));
+      aio_context_ref (ctx);
     }
-  else
-    {
-      atomic_store_explicit (&old->is_current, FALSE, memory_order_release);
-      g_private_replace (&current_context, NULL);
-    }
+  g_private_replace (&current_context, ctx);
   return TRUE;
 }
 

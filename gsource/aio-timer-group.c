@@ -119,17 +119,11 @@ aio_context_run_timers (AioContext *ctx)
   gboolean progress = FALSE;
 
   for (AioClockType type = AIO_CLOCK_REALTIME; type < AIO_CLOCK_MANUAL; type++)
-    progress |= aio_timer_list_run (ctx->tlg[type]);
+    if (aio_timer_list_has_timers (ctx->tlg[type]))
+      progress |= aio_timer_list_run (ctx->tlg[type]);
   for (AioTimerList *list = next_manual_list (ctx, NULL); list; list = next_manual_list (ctx, list))
     progress |= aio_timer_list_run (list);
   return progress;
-}
-
-static gboolean
-has_timers (AioTimerList *list)
-{
-  return atomic_load_explicit (&list->earliest_ns, memory_order_acquire) != AIO_TIMER_NEVER
-         && aio_clock_get_enabled (list->clock);
 }
 
 gboolean
@@ -138,18 +132,34 @@ aio_context_has_timers (AioContext *ctx)
   gboolean any = FALSE;
 
   for (AioClockType type = AIO_CLOCK_REALTIME; type < AIO_CLOCK_MANUAL; type++)
-    any |= has_timers (ctx->tlg[type]);
+    any |= aio_timer_list_has_timers (ctx->tlg[type]);
   for (AioTimerList *list = next_manual_list (ctx, NULL); list; list = next_manual_list (ctx, list))
-    any |= has_timers (list);
+    any |= aio_timer_list_has_timers (list);
   return any;
 }
 
-static gint64
-earliest_ns (AioTimerList *list)
+void
+aio_context_clear_timers (AioContext *ctx, gboolean report)
 {
-  gint64 earliest = atomic_load_explicit (&list->earliest_ns, memory_order_acquire);
+  for (AioClockType type = AIO_CLOCK_REALTIME; type < AIO_CLOCK_MANUAL; type++)
+    aio_timer_list_clear (ctx->tlg[type], report);
+  for (AioTimerList *list = next_manual_list (ctx, NULL); list; list = next_manual_list (ctx, list))
+    aio_timer_list_clear (list, report);
+}
 
-  return earliest == AIO_TIMER_NEVER || !aio_clock_get_enabled (list->clock) ? -1 : earliest;
+void
+aio_context_free_timer_lists (AioContext *ctx)
+{
+  AioTimerList *list;
+
+  for (AioClockType type = AIO_CLOCK_REALTIME; type < AIO_CLOCK_MANUAL; type++)
+    aio_timer_list_free (ctx->tlg[type]);
+  /* Timers in their owners' memory that were not deinitialised still count as users. */
+  while ((list = ctx->manual_lists))
+    {
+      ctx->manual_lists = list->next;
+      aio_timer_list_free (list);
+    }
 }
 
 /* Home thread: has @deadline wake GLib for the first timer of @lists; whether that can be done. */
@@ -160,9 +170,10 @@ arm_deadline (AioContext *ctx, AioDeadline *deadline, const AioClockType *types,
 
   for (guint i = 0; i < n_types; i++)
     {
-      gint64 list_earliest = earliest_ns (ctx->tlg[types[i]]);
+      AioTimerList *list = ctx->tlg[types[i]];
+      gint64 list_earliest = atomic_load_explicit (&list->earliest_ns, memory_order_acquire);
 
-      if (list_earliest >= 0 && (earliest < 0 || list_earliest < earliest))
+      if (aio_timer_list_has_timers (list) && (earliest < 0 || list_earliest < earliest))
         earliest = list_earliest;
     }
   if (earliest < 0 && deadline->armed_ns < 0)

@@ -37,7 +37,10 @@ struct _AioTimerList {
 
 AioTimerList *aio_timer_list_new (AioContext *ctx, AioClock *clock);
 
-/* Home thread or finalize. Disarms every timer and frees the owned ones; @report warns of each. */
+/*
+ * Home thread or finalize. Disarms every timer and frees the owned ones; @report warns of each. The
+ * caller counts as a user.
+ */
 void aio_timer_list_clear (AioTimerList *list, gboolean report);
 void aio_timer_list_free (AioTimerList *list);
 
@@ -52,15 +55,23 @@ void aio_timer_list_notify (AioTimerList *list);
 /* Home thread: runs one pass; whether a timer fired. */
 gboolean aio_timer_list_run (AioTimerList *list);
 
+/* Any thread: whether a timer could fire by itself or by a move of its clock. */
+static inline gboolean
+aio_timer_list_has_timers (AioTimerList *list)
+{
+  return G_UNLIKELY (atomic_load_explicit (&list->earliest_ns, memory_order_acquire) != AIO_TIMER_NEVER)
+         && aio_clock_get_enabled (list->clock);
+}
+
 /* Home thread: nanoseconds until the first timer, 0 if one is due, -1 for never. */
 static inline gint64
 aio_timer_list_timeout (AioTimerList *list)
 {
-  gint64 earliest = atomic_load_explicit (&list->earliest_ns, memory_order_acquire);
-  gint64 now;
+  gint64 earliest, now;
 
-  if (G_LIKELY (earliest == AIO_TIMER_NEVER) || !aio_clock_get_enabled (list->clock))
+  if (!aio_timer_list_has_timers (list))
     return -1;
+  earliest = atomic_load_explicit (&list->earliest_ns, memory_order_acquire);
   now = aio_clock_get_ns (list->clock);
   if (earliest <= now)
     return 0;

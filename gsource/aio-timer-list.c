@@ -156,6 +156,7 @@ report_leaks (AioTimerList *list)
 void
 aio_timer_list_clear (AioTimerList *list, gboolean report)
 {
+  guint n_parted = 0;
   AioTimer *timer;
 
   pthread_mutex_lock (&list->lock);
@@ -164,8 +165,10 @@ aio_timer_list_clear (AioTimerList *list, gboolean report)
   while ((timer = list->due_head ? list->due_head : list->n_heap > 0 ? list->heap[0].timer : NULL))
     {
       aio_timer_list_disarm (list, timer);
-      if (timer->ref_count == 0)
-        timer->list = NULL;
+      if (timer->ref_count > 0)
+        continue;
+      timer->list = NULL;
+      n_parted++;
     }
   while ((timer = list->owned))
     {
@@ -174,6 +177,9 @@ aio_timer_list_clear (AioTimerList *list, gboolean report)
       pthread_mutex_lock (&list->lock);
     }
   pthread_mutex_unlock (&list->lock);
+
+  while (n_parted-- > 0)
+    aio_context_put_timer_list (list->ctx, list);
 }
 
 void

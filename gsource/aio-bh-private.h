@@ -20,11 +20,11 @@ enum {
 
 struct _AioBh {
   _Atomic guint flags;
-  gint ref_count; /* one is the context's; a oneshot has no other */
-  AioContext *ctx; /* NULL once the context let go of it */
+  gint ref_count;             /* one is the context's; a oneshot has no other */
+  _Atomic (AioContext *) ctx; /* NULL once the context let go of it; stored by home, loaded by any */
   AioBhFunc func;
   gpointer data;
-  AioBh *next; /* in its queue; whoever set PENDING stores it */
+  AioBh *next;              /* in its queue; whoever set PENDING stores it */
   AioBh *prev_bh, *next_bh; /* the context's list of all, under its list_lock */
   GDestroyNotify destroy;
   char *name;

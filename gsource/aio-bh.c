@@ -12,7 +12,7 @@ bh_alloc (AioContext *ctx, const char *name, AioBhFunc func, gpointer data, GDes
 
   atomic_init (&bh->flags, flags);
   bh->ref_count = 1;
-  bh->ctx = ctx;
+  atomic_init (&bh->ctx, ctx);
   bh->func = func;
   bh->data = data;
   bh->destroy = destroy;
@@ -54,7 +54,7 @@ bh_release (AioContext *ctx, AioBh *bh)
   AIO_SCHEDULE_POINT (ctx, BH_BEFORE_FREE);
   if (!(atomic_load_explicit (&bh->flags, memory_order_relaxed) & AIO_BH_ONESHOT))
     unlist_bh (ctx, bh);
-  bh->ctx = NULL;
+  atomic_store_explicit (&bh->ctx, NULL, memory_order_release);
   bh->destroy = NULL;
   aio_bh_unref (bh);
   if (destroy)
@@ -65,9 +65,12 @@ bh_release (AioContext *ctx, AioBh *bh)
 static void
 bh_enqueue (AioBh *bh, guint flags)
 {
-  AioContext *ctx = bh->ctx;
+  AioContext *ctx = atomic_load_explicit (&bh->ctx, memory_order_acquire);
   gboolean pinned;
   guint old;
+
+  if (!ctx)
+    return;
 
   /* The last access to @bh is the push: the home thread may run and free it at once (hence the pin). */
   pinned = aio_context_pin (ctx);
@@ -233,8 +236,7 @@ aio_bh_schedule (AioBh *bh)
 {
   g_return_if_fail (bh != NULL);
 
-  if (bh->ctx)
-    bh_enqueue (bh, AIO_BH_SCHEDULED);
+  bh_enqueue (bh, AIO_BH_SCHEDULED);
 }
 
 /**
@@ -249,8 +251,7 @@ aio_bh_schedule_idle (AioBh *bh)
 {
   g_return_if_fail (bh != NULL);
 
-  if (bh->ctx)
-    bh_enqueue (bh, AIO_BH_IDLE);
+  bh_enqueue (bh, AIO_BH_IDLE);
 }
 
 /**
@@ -285,7 +286,7 @@ aio_bh_delete (AioBh *bh)
 
   g_return_if_fail (bh != NULL);
 
-  ctx = bh->ctx;
+  ctx = atomic_load_explicit (&bh->ctx, memory_order_acquire);
   if (!ctx)
     return;
 
@@ -324,7 +325,7 @@ aio_bh_call (AioBh *bh)
 {
   g_return_if_fail (bh != NULL);
 
-  if (bh->ctx)
+  if (atomic_load_explicit (&bh->ctx, memory_order_relaxed))
     bh->func (bh->data);
 }
 

@@ -9,11 +9,11 @@
 
 struct _AioClock {
   AioClockType type;
-  gatomicrefcount ref_count;  /* manual clocks only: the others live as long as the process */
-  _Atomic gboolean enabled;   /* virtual clocks only: the others always are */
-  _Atomic gint64 manual_ns;   /* manual clocks only */
-  pthread_mutex_t lock;       /* guards lists; taken before a list's own lock */
-  GPtrArray *lists;           /* of AioTimerList: those that have timers on this clock */
+  gatomicrefcount ref_count; /* manual clocks only: the others live as long as the process */
+  _Atomic gboolean enabled;  /* virtual clocks only: the others always are */
+  _Atomic gint64 manual_ns;  /* manual clocks only */
+  pthread_mutex_t lock;      /* guards lists; taken before a list's own lock */
+  GPtrArray *lists;          /* of AioTimerList: those that have timers on this clock */
 };
 
 /* Any thread. A list stays known to its clock from add to remove. */

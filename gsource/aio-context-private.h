@@ -30,13 +30,13 @@ struct _AioContext {
   GSource source; /* first: the context is the source */
 
   char *name;
-  _Atomic guint64 home;           /* the home thread's aio_thread_id(); stored while the context is idle */
-  _Atomic gboolean closed;        /* stored by home */
-  _Atomic guint pins;             /* any: foreign threads inside a call that outlives what it publishes */
-  GMainContext *main_context;     /* home: a reference, from the attach or the first prepare on */
+  _Atomic guint64 home;                   /* the home thread's aio_thread_id(); stored while the context is idle */
+  _Atomic gboolean closed;                /* stored by home */
+  _Atomic guint pins;                     /* any: foreign threads inside a call that outlives what it publishes */
+  GMainContext *main_context;             /* home: a reference, from the attach or the first prepare on */
   _Atomic gboolean foreign_thread_warned; /* any, once */
-  _Atomic gboolean is_current;    /* stored by home: set as its thread's current context */
-  _Atomic int dispatch_depth;     /* stored by home: polls and dispatches on the stack */
+  _Atomic gboolean is_current;            /* stored by home: set as its thread's current context */
+  _Atomic int dispatch_depth;             /* stored by home: polls and dispatches on the stack */
 
   /*
    * The wake-up protocol. notify_me: bit 0 from prepare to check or dispatch, and 2 for each poll that
@@ -53,12 +53,12 @@ struct _AioContext {
   AioBhSlice *bh_slice_list; /* home: what was taken and has not run, oldest first */
   AioBh *bhs;                /* list_lock: every bottom half but the oneshots */
 
-  pthread_mutex_t list_lock;   /* guards the tables of handlers, bottom halves and manual timer lists */
-  AioHandler **handlers;       /* list_lock: by file descriptor */
-  guint handlers_size;         /* list_lock */
-  _Atomic guint n_handlers;    /* stored under list_lock, loaded by any */
-  AioHandler *changes;         /* list_lock: handlers added or deleted that the monitor has not seen */
-  AioHandler **changes_tail;   /* list_lock */
+  pthread_mutex_t list_lock;    /* guards the tables of handlers, bottom halves and manual timer lists */
+  AioHandler **handlers;        /* list_lock: by file descriptor */
+  guint handlers_size;          /* list_lock */
+  _Atomic guint n_handlers;     /* stored under list_lock, loaded by any */
+  AioHandler *changes;          /* list_lock: handlers added or deleted that the monitor has not seen */
+  AioHandler **changes_tail;    /* list_lock */
   _Atomic gboolean has_changes; /* stored under list_lock, loaded by home */
 
   const AioFdMonOps *fdmon_ops;

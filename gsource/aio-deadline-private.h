@@ -9,8 +9,8 @@
  */
 typedef struct {
   int clock_id;
-  GPollFD poll_fd;  /* fd -1: not made; registered with the source from then on */
-  gint64 armed_ns;  /* -1: not armed */
+  GPollFD poll_fd; /* fd -1: not made; registered with the source from then on */
+  gint64 armed_ns; /* -1: not armed */
 } AioDeadline;
 
 void aio_deadline_init (AioDeadline *deadline, int clock_id);

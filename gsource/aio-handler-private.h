@@ -16,8 +16,8 @@ struct _AioHandler {
   gpointer data;
   GDestroyNotify destroy;
   char *name;
-  gint ref_count;            /* the table's (or, once deleted, the monitor's) and one a frame in a callback */
-  _Atomic gboolean deleted;  /* stored under list_lock, loaded by home */
+  gint ref_count;           /* the table's (or, once deleted, the monitor's) and one a frame in a callback */
+  _Atomic gboolean deleted; /* stored under list_lock, loaded by home */
 
   /* list_lock */
   gboolean changed;
@@ -42,6 +42,12 @@ typedef struct {
 
 /* Home thread: what a monitor found; 0 takes earlier findings back. Masks what nobody asked for. */
 void aio_handler_set_ready (AioContext *ctx, AioHandler *handler, gushort revents);
+
+/*
+ * Home thread, before a wait that looks at every handler: drops what earlier waits have found. What is
+ * still ready is found again; that a handler has to die is not.
+ */
+void aio_context_forget_ready (AioContext *ctx);
 
 /* Home thread: brings the monitor up to date with all registrations and removals. */
 void aio_context_apply_changes (AioContext *ctx);

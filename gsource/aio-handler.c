@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 
-
 static gushort
 wanted_events (const AioFdHandler *funcs)
 {
@@ -84,6 +83,19 @@ aio_handler_set_ready (AioContext *ctx, AioHandler *handler, gushort revents)
     ready_append (&ctx->ready, handler);
   else if (!handler->revents && handler->queued)
     ready_remove (&ctx->ready, handler);
+}
+
+void
+aio_context_forget_ready (AioContext *ctx)
+{
+  AioHandler *handler, *next;
+
+  for (handler = ctx->ready.head; handler; handler = next)
+    {
+      next = handler->next_ready;
+      if (!(handler->revents & G_IO_NVAL))
+        aio_handler_set_ready (ctx, handler, 0);
+    }
 }
 
 /* With list_lock held. */
@@ -226,8 +238,8 @@ set_handler (AioContext *ctx, int fd, AioHandler *handler)
  * Returns: whether it is watched, or not watched any more
  */
 gboolean
-aio_context_set_fd_handler (AioContext *ctx, int fd, const AioFdHandler *handler, gpointer data,
-                            GDestroyNotify destroy, GError **error)
+aio_context_set_fd_handler (AioContext *ctx, int fd, const AioFdHandler *handler, gpointer data, GDestroyNotify destroy,
+                            GError **error)
 {
   g_return_val_if_fail (ctx != NULL, FALSE);
 
@@ -334,8 +346,8 @@ report_dead (AioContext *ctx, AioHandler *handler)
 
   handler->dead = TRUE;
   ctx->fdmon_ops->update (ctx, handler);
-  aio_set_system_error (&error, EBADF, "poll", "AioContext %s: fd %d was closed while handler %s watched it",
-                        ctx->name, fd, handler->name ? handler->name : "(unnamed)");
+  aio_set_system_error (&error, EBADF, "poll", "AioContext %s: fd %d was closed while handler %s watched it", ctx->name,
+                        fd, handler->name ? handler->name : "(unnamed)");
   if (handler->funcs.error)
     handler->funcs.error (fd, error, handler->data);
   else

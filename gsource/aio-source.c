@@ -73,6 +73,8 @@ aio_source_prepare (GSource *source, int *timeout_ms)
   /* notify_me before, the work and notified after: pairs with the fence in aio_context_notify(). */
   aio_fence ();
 
+  /* Only in an iteration that is nested in a handler's callback is there anything left to find anew. */
+  aio_context_forget_ready (ctx);
   aio_context_prepare (ctx);
   timeout = aio_context_compute_timeout (ctx);
   AIO_SCHEDULE_POINT (ctx, GS_PREPARE_AFTER_TIMEOUT);

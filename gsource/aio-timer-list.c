@@ -216,6 +216,13 @@ aio_timer_list_disarm (AioTimerList *list, AioTimer *timer)
   publish_earliest (list);
 }
 
+/* Whether the timer will fire, and is one of those that count. */
+static gboolean
+counts (AioTimer *timer, AioTimerAttributes mask)
+{
+  return !(timer->attributes & ~mask) && timer->expire_ns != AIO_TIMER_NEVER;
+}
+
 gint64
 aio_timer_list_earliest_ns (AioTimerList *list, AioTimerAttributes mask)
 {
@@ -223,10 +230,10 @@ aio_timer_list_earliest_ns (AioTimerList *list, AioTimerAttributes mask)
 
   pthread_mutex_lock (&list->lock);
   for (AioTimer *timer = list->due_head; timer; timer = timer->due_next)
-    if (!(timer->attributes & ~mask) && (earliest < 0 || timer->expire_ns < earliest))
+    if (counts (timer, mask) && (earliest < 0 || timer->expire_ns < earliest))
       earliest = timer->expire_ns;
   for (guint i = 0; i < list->n_heap; i++)
-    if (!(list->heap[i].timer->attributes & ~mask) && (earliest < 0 || list->heap[i].expire_ns < earliest))
+    if (counts (list->heap[i].timer, mask) && (earliest < 0 || list->heap[i].expire_ns < earliest))
       {
         earliest = list->heap[i].expire_ns;
         if (i == 0)

@@ -17,8 +17,8 @@ to_ns (AioTimer *timer, gint64 time)
 }
 
 static void
-init_fields (AioTimer *timer, AioTimerList *list, AioTimerScale scale, AioTimerAttributes attributes,
-             AioTimerFunc func, gpointer data)
+init_fields (AioTimer *timer, AioTimerList *list, AioTimerScale scale, AioTimerAttributes attributes, AioTimerFunc func,
+             gpointer data)
 {
   *timer = (AioTimer){
     .list = list,
@@ -241,7 +241,7 @@ modify (AioTimer *timer, gint64 expire_ns, gboolean anticipate)
   AioTimerList *list = timer->list;
   gint64 before, after;
 
-  if (!list)
+  if (!list || aio_context_is_closed (list->ctx))
     return;
 
   expire_ns = MAX (expire_ns, 0);
@@ -346,7 +346,7 @@ aio_timer_del (AioTimer *timer)
  * @timer: a timer that was not made by aio_timer_init()
  *
  * Disarms the timer for good and parts it from its context. Closing it again does nothing, if the
- * caller has a reference. Home thread, also from the timer's own callback.
+ * caller has a reference. Home thread, also from the timer's own callback, while no other thread arms it.
  */
 void
 aio_timer_close (AioTimer *timer)
@@ -383,7 +383,7 @@ aio_timer_close (AioTimer *timer)
  * @timer: (nullable): a timer of aio_timer_new() and its kin
  *
  * Disarms and frees the timer; what the C program does where a binding closes. Home thread, also from
- * the timer's own callback. The original's `timer_free`.
+ * the timer's own callback, while no other thread arms it. The original's `timer_free`.
  */
 void
 aio_timer_free (AioTimer *timer)

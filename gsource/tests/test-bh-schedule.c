@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+#include "driver.h"
+
+#include <errno.h>
+#include <signal.h>
+
+/* B5 */
+
+typedef struct {
+  AioBh *bh;
+  int *done;
+} Hammer;
+
+static void
+hammer (gpointer data)
+{
+  Hammer *h = data;
+
+  for (guint i = 0; i < 200000; i++)
+    aio_bh_schedule (h->bh);
+  driver_count (h->done);
+}
+
+static void
+scheduling_races_with_running (Driver *d)
+{
+  int runs = 0, done = 0, before;
+  Hammer h = { aio_bh_new (d->ctx, driver_count, &runs), &done };
+  pthread_t threads[2];
+
+  for (guint i = 0; i < 2; i++)
+    threads[i] = driver_thread_start (hammer, &h);
+  while (__atomic_load_n (&done, __ATOMIC_ACQUIRE) < 2)
+    driver_turn (d, FALSE);
+  for (guint i = 0; i < 2; i++)
+    driver_thread_join (threads[i]);
+
+  driver_settle (d);
+  g_assert_cmpint (runs, >=, 1);
+
+  before = runs;
+  aio_bh_schedule (h.bh);
+  driver_settle (d);
+  g_assert_cmpint (runs, ==, before + 1);
+  g_assert_false (driver_turn (d, FALSE));
+
+  aio_bh_delete (h.bh);
+}
+
+static void
+schedule_bh (gpointer data)
+{
+  aio_bh_schedule (data);
+}
+
+static void
+scheduled_between_dequeue_and_run_runs_again (Driver *d)
+{
+  int runs = 0;
+  gboolean reached;
+  AioBh *bh = aio_bh_new (d->ctx, driver_count, &runs);
+
+  /* What was scheduled after the run had begun is owed a run of its own. */
+  aio_bh_schedule (bh);
+  driver_interleave (d, AIO_POINT_BH_AFTER_DEQUEUE, 0, schedule_bh, bh, &reached);
+  driver_settle (d);
+  g_assert_true (reached);
+  g_assert_cmpint (runs, ==, 2);
+  g_assert_false (aio_bh_is_scheduled (bh));
+
+  aio_bh_delete (bh);
+}
+
+typedef struct {
+  AioBh *bh;
+  int started;
+} LateHammer;
+
+static void
+hammer_with_a_reference (gpointer data)
+{
+  LateHammer *h = data;
+
+  driver_count (&h->started);
+  for (guint i = 0; i < 20000; i++)
+    aio_bh_schedule (h->bh);
+  aio_bh_delete (h->bh);
+  aio_bh_unref (h->bh);
+}
+
+static void
+scheduling_with_a_reference_races_with_deleting (Driver *d)
+{
+  int runs = 0, destroyed = 0;
+  LateHammer h = { aio_bh_new_boxed (d->ctx, "boxed", driver_count, &runs, NULL), 0 };
+  AioBh *bh = aio_bh_new_boxed (d->ctx, "other", driver_count, &destroyed, driver_count);
+  AioBh *hammered = aio_bh_ref (h.bh);
+  pthread_t thread;
+
+  /* Whoever has a reference may come too late: nothing is to come of that. */
+  thread = driver_thread_start (hammer_with_a_reference, &h);
+  while (!__atomic_load_n (&h.started, __ATOMIC_ACQUIRE))
+    driver_turn (d, FALSE);
+  aio_bh_delete (hammered);
+  for (guint i = 0; i < 100; i++)
+    driver_turn (d, FALSE);
+  driver_thread_join (thread);
+  driver_settle (d);
+  g_assert_false (aio_bh_is_scheduled (hammered));
+  aio_bh_unref (hammered);
+
+  aio_bh_delete (bh);
+  aio_bh_delete (bh);
+  driver_run_until_count (d, &destroyed, 1, 5000);
+  aio_bh_unref (bh);
+  g_assert_cmpint (destroyed, ==, 1);
+}
+
+/* B7, B8 */
+
+static void
+schedule_upgrades_a_pending_idle (Driver *d)
+{
+  int runs = 0;
+  AioBh *bh = aio_bh_new (d->ctx, driver_count, &runs);
+
+  aio_bh_schedule_idle (bh);
+  aio_bh_schedule (bh);
+  g_assert_cmpint (aio_context_compute_timeout (d->ctx), ==, 0);
+  g_assert_true (driver_poll (d->ctx, FALSE));
+  g_assert_cmpint (runs, ==, 1);
+
+  /* The other way round it stays a normal one. */
+  aio_bh_schedule (bh);
+  aio_bh_schedule_idle (bh);
+  g_assert_cmpint (aio_context_compute_timeout (d->ctx), ==, 0);
+  g_assert_true (driver_poll (d->ctx, TRUE));
+  g_assert_cmpint (runs, ==, 2);
+
+  /* And under the driver at hand it does not wait. */
+  aio_bh_schedule_idle (bh);
+  aio_bh_schedule (bh);
+  g_assert_true (driver_turn (d, TRUE));
+  g_assert_cmpint (runs, ==, 3);
+
+  /* An idle one after an upgraded one has run is idle again. */
+  aio_bh_schedule_idle (bh);
+  g_assert_cmpint (aio_context_compute_timeout (d->ctx), ==, 10 * G_GINT64_CONSTANT (1000000));
+  g_assert_false (driver_poll (d->ctx, FALSE));
+  g_assert_cmpint (runs, ==, 4);
+
+  aio_bh_delete (bh);
+}
+
+static void
+idle_runs_within_ten_milliseconds_and_is_no_progress (Driver *d)
+{
+  int runs = 0, normal_runs = 0;
+  gint64 start_ms;
+  AioBh *bh = aio_bh_new (d->ctx, driver_count, &runs);
+  AioBh *normal = aio_bh_new (d->ctx, driver_count, &normal_runs);
+
+  aio_bh_schedule_idle (bh);
+  g_assert_true (aio_bh_is_scheduled (bh));
+  aio_context_notify_accept (d->ctx); /* or the poll would not wait at all */
+  start_ms = driver_now_ms ();
+  g_assert_false (driver_poll (d->ctx, TRUE));
+  g_assert_cmpint (runs, ==, 1);
+  g_assert_cmpint (driver_now_ms () - start_ms, <, 1000); /* nothing else would have ended it */
+  g_assert_cmpuint (driver_stats (d).waits, ==, 1);
+
+  aio_bh_schedule_idle (bh);
+  driver_run_until_count (d, &runs, 2, 1000);
+
+  /* Beside other work it does not wait. */
+  aio_bh_schedule_idle (bh);
+  aio_bh_schedule (normal);
+  driver_turn (d, TRUE);
+  g_assert_cmpint (runs, ==, 3);
+  g_assert_cmpint (normal_runs, ==, 1);
+
+  aio_bh_delete (bh);
+  aio_bh_delete (normal);
+}
+
+/* B14 */
+
+static AioBh *bh_of_signal;
+
+static void
+schedule_from_signal (int signum)
+{
+  aio_bh_schedule (bh_of_signal);
+}
+
+static void
+raise_and_look_at_errno (void)
+{
+  errno = E2BIG;
+  raise (SIGUSR1);
+  g_assert_cmpint (errno, ==, E2BIG);
+}
+
+static void
+scheduled_in_a_signal_handler (Driver *d)
+{
+  struct sigaction action = { .sa_handler = schedule_from_signal }, previous;
+  int runs = 0;
+
+  bh_of_signal = aio_bh_new (d->ctx, driver_count, &runs);
+  sigaction (SIGUSR1, &action, &previous);
+  for (guint i = 0; i < 10000; i++)
+    {
+      raise_and_look_at_errno ();
+      if (i % 100 == 99)
+        g_assert_true (driver_turn (d, TRUE));
+    }
+  g_assert_cmpint (runs, ==, 100);
+  sigaction (SIGUSR1, &previous, NULL);
+  aio_bh_delete (bh_of_signal);
+}
+
+static void
+raise_before_the_wait (AioContext *ctx, AioPoint point, gpointer data)
+{
+  int *left = data;
+
+  if ((point != AIO_POINT_POLL_BEFORE_WAIT && point != AIO_POINT_GS_PREPARE_AFTER_TIMEOUT) || *left == 0)
+    return;
+  --*left;
+  /* Here the eventfd is written, which fails once its counter is full. */
+  raise_and_look_at_errno ();
+}
+
+static void
+scheduled_in_a_signal_handler_just_before_the_wait (Driver *d)
+{
+  struct sigaction action = { .sa_handler = schedule_from_signal }, previous;
+  int runs = 0, left = 100;
+
+  bh_of_signal = aio_bh_new (d->ctx, driver_count, &runs);
+  sigaction (SIGUSR1, &action, &previous);
+  aio_test_set_hook (d->ctx, raise_before_the_wait, &left);
+  for (int turn = 1; turn <= 200 && __atomic_load_n (&left, __ATOMIC_RELAXED) > 0; turn++)
+    {
+      driver_turn (d, TRUE);
+      g_assert_cmpint (runs, ==, turn);
+    }
+  g_assert_cmpint (left, ==, 0);
+  aio_test_set_hook (d->ctx, NULL, NULL);
+  g_assert_cmpuint (driver_stats (d).eventfd_writes, >=, 100);
+  sigaction (SIGUSR1, &previous, NULL);
+  aio_bh_delete (bh_of_signal);
+}
+
+static void
+signal_home (gpointer data)
+{
+  pthread_t home = *(pthread_t *) data;
+
+  for (guint i = 0; i < 100; i++)
+    {
+      pthread_kill (home, SIGUSR1);
+      g_usleep (100);
+    }
+}
+
+static void
+scheduled_in_a_signal_handler_while_asleep (Driver *d)
+{
+  struct sigaction action = { .sa_handler = schedule_from_signal }, previous;
+  int runs = 0;
+  pthread_t home = pthread_self (), thread;
+
+  bh_of_signal = aio_bh_new (d->ctx, driver_count, &runs);
+  sigaction (SIGUSR1, &action, &previous);
+  thread = driver_thread_start (signal_home, &home);
+  driver_run_until_count (d, &runs, 1, 5000);
+  driver_thread_join (thread);
+  driver_settle (d);
+  sigaction (SIGUSR1, &previous, NULL);
+  aio_bh_delete (bh_of_signal);
+}
+
+static void
+add_tests (void)
+{
+  driver_add ("bh-schedule", "B5-scheduling-races-with-running", scheduling_races_with_running);
+  driver_add ("bh-schedule", "B5-scheduled-between-dequeue-and-run-runs-again",
+              scheduled_between_dequeue_and_run_runs_again);
+  driver_add ("bh-schedule", "B5-scheduling-with-a-reference-races-with-deleting",
+              scheduling_with_a_reference_races_with_deleting);
+  driver_add ("bh-schedule", "B7-schedule-upgrades-a-pending-idle", schedule_upgrades_a_pending_idle);
+  driver_add ("bh-schedule", "B8-idle-runs-within-10ms-and-is-no-progress",
+              idle_runs_within_ten_milliseconds_and_is_no_progress);
+  driver_add ("bh-schedule", "B14-scheduled-in-a-signal-handler", scheduled_in_a_signal_handler);
+  driver_add ("bh-schedule", "B14-scheduled-in-a-signal-handler-just-before-the-wait",
+              scheduled_in_a_signal_handler_just_before_the_wait);
+  driver_add ("bh-schedule", "B14-scheduled-in-a-signal-handler-while-asleep",
+              scheduled_in_a_signal_handler_while_asleep);
+}
+
+int
+main (int argc, char **argv)
+{
+  return driver_main (argc, argv, add_tests);
+}

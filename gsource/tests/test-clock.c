@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+#include "driver.h"
+
+static void
+process_clocks_tell_the_time (Driver *d)
+{
+  static const AioClockType types[] = { AIO_CLOCK_REALTIME, AIO_CLOCK_VIRTUAL, AIO_CLOCK_HOST, AIO_CLOCK_VIRTUAL_RT };
+
+  for (guint i = 0; i < G_N_ELEMENTS (types); i++)
+    {
+      AioClock *clock = aio_clock_get (types[i]);
+      gint64 before = types[i] == AIO_CLOCK_HOST ? g_get_real_time () : g_get_monotonic_time ();
+      gint64 now = aio_clock_get_ns (clock);
+      gint64 after = types[i] == AIO_CLOCK_HOST ? g_get_real_time () : g_get_monotonic_time ();
+
+      g_assert_true (clock == aio_clock_get (types[i]));
+      g_assert_cmpint (aio_clock_get_clock_type (clock), ==, types[i]);
+      g_assert_cmpint (before * 1000, <=, now);
+      g_assert_cmpint (now, <, (after + 1) * 1000);
+      g_assert_true (aio_clock_get_enabled (clock));
+      g_assert_cmpint (aio_clock_deadline_ns_all (clock, AIO_TIMER_ATTR_EXTERNAL), ==, -1);
+      /* They are nobody's to free. */
+      aio_clock_unref (aio_clock_ref (clock));
+      aio_clock_unref (clock);
+      g_assert_cmpint (aio_clock_get_clock_type (clock), ==, types[i]);
+    }
+}
+
+static void
+manual_clock_moves_when_told_to (Driver *d)
+{
+  /* N8: more than a double holds */
+  const gint64 odd = (G_GINT64_CONSTANT (1) << 53) + 1;
+  g_autoptr (AioClock) clock = aio_clock_new_manual (odd);
+
+  g_assert_cmpint (aio_clock_get_clock_type (clock), ==, AIO_CLOCK_MANUAL);
+  g_assert_cmpint (aio_clock_get_ns (clock), ==, odd);
+  g_usleep (2000);
+  g_assert_cmpint (aio_clock_get_ns (clock), ==, odd);
+  aio_clock_advance_ns (clock, 1);
+  g_assert_cmpint (aio_clock_get_ns (clock), ==, odd + 1);
+  aio_clock_advance_ns (clock, -2);
+  g_assert_cmpint (aio_clock_get_ns (clock), ==, odd - 1);
+  aio_clock_set_ns (clock, odd + 2);
+  g_assert_cmpint (aio_clock_get_ns (clock), ==, odd + 2);
+
+  /* It stops at the ends. */
+  aio_clock_set_ns (clock, -7);
+  g_assert_cmpint (aio_clock_get_ns (clock), ==, 0);
+  aio_clock_advance_ns (clock, G_MININT64);
+  g_assert_cmpint (aio_clock_get_ns (clock), ==, 0);
+  aio_clock_advance_ns (clock, G_MAXINT64);
+  aio_clock_advance_ns (clock, G_MAXINT64);
+  g_assert_cmpint (aio_clock_get_ns (clock), ==, G_MAXINT64);
+
+  g_assert_true (aio_clock_get_enabled (clock));
+  aio_clock_set_enabled (clock, FALSE); /* for virtual clocks only */
+  g_assert_true (aio_clock_get_enabled (clock));
+}
+
+static void
+host_time_round_trips (Driver *d)
+{
+  AioClock *host = aio_clock_get (AIO_CLOCK_HOST);
+  int fired = 0;
+  AioTimer *timer = aio_timer_new (d->ctx, host, AIO_TIMER_SCALE_NS, driver_count, &fired);
+  gint64 expire = (aio_clock_get_ns (host) + G_GINT64_CONSTANT (3600000000000)) | 1;
+
+  aio_timer_mod (timer, expire);
+  g_assert_cmpint (aio_timer_expire_time_ns (timer), ==, expire);
+  aio_timer_free (timer);
+}
+
+static void
+advance_by_one_second (gpointer data)
+{
+  aio_clock_advance_ns (data, G_GINT64_CONSTANT (1000000000));
+}
+
+typedef struct {
+  AioContext *ctx;
+  AioClock *clock;
+} Sleeper;
+
+static void
+advance_once_asleep (gpointer data)
+{
+  Sleeper *s = data;
+
+  while (aio_context_get_notify_me (s->ctx) == 0)
+    g_usleep (1000);
+  advance_by_one_second (s->clock);
+}
+
+static void
+moving_a_manual_clock_wakes_and_runs_nothing_itself (Driver *d)
+{
+  g_autoptr (AioClock) clock = aio_clock_new_manual (0);
+  int fired = 0;
+  AioTimer *timer = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_MS, driver_count, &fired);
+  Sleeper s = { d->ctx, clock };
+  pthread_t thread;
+
+  aio_timer_mod (timer, 1000);
+  g_assert_cmpint (aio_context_compute_timeout (d->ctx), ==, -1);
+  advance_by_one_second (clock);
+  g_assert_cmpint (fired, ==, 0);
+  g_assert_cmpint (aio_context_compute_timeout (d->ctx), ==, 0);
+  driver_turn (d, TRUE);
+  g_assert_cmpint (fired, ==, 1);
+
+  aio_timer_mod (timer, 2000);
+  driver_settle (d);
+  thread = driver_thread_start (advance_once_asleep, &s);
+  driver_run_until_count (d, &fired, 2, 5000);
+  driver_thread_join (thread);
+  aio_timer_free (timer);
+}
+
+typedef struct {
+  AioTimer *timer;
+  int *next;
+  int position;
+} Ordered;
+
+static void
+note_position (gpointer data)
+{
+  Ordered *ordered = data;
+
+  ordered->position = (*ordered->next)++;
+}
+
+static void
+clocks_fire_in_a_fixed_order (Driver *d)
+{
+  g_autoptr (AioClock) manual = aio_clock_new_manual (0);
+  Ordered ordered[AIO_CLOCK_MANUAL + 1];
+  int next = 0;
+
+  /* Armed in the opposite order. */
+  for (int type = AIO_CLOCK_MANUAL; type >= AIO_CLOCK_REALTIME; type--)
+    {
+      AioClock *clock = type == AIO_CLOCK_MANUAL ? manual : aio_clock_get ((AioClockType) type);
+
+      ordered[type] = (Ordered){ .next = &next, .position = -1 };
+      ordered[type].timer = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, note_position, &ordered[type]);
+      aio_timer_mod_ns (ordered[type].timer, 0);
+    }
+  driver_turn (d, FALSE);
+  for (int type = AIO_CLOCK_REALTIME; type <= AIO_CLOCK_MANUAL; type++)
+    {
+      g_assert_cmpint (ordered[type].position, ==, type);
+      aio_timer_free (ordered[type].timer);
+    }
+}
+
+/* G2, G3 */
+
+static void
+enable_clock (gpointer data)
+{
+  aio_clock_set_enabled (data, TRUE);
+}
+
+static void
+enable_once_asleep (gpointer data)
+{
+  Sleeper *s = data;
+
+  while (aio_context_get_notify_me (s->ctx) == 0)
+    g_usleep (1000);
+  enable_clock (s->clock);
+}
+
+static void
+disabled_clock_neither_fires_nor_ends_a_wait (Driver *d)
+{
+  static const AioClockType types[] = { AIO_CLOCK_VIRTUAL, AIO_CLOCK_VIRTUAL_RT };
+
+  for (guint i = 0; i < G_N_ELEMENTS (types); i++)
+    {
+      AioClock *clock = aio_clock_get (types[i]);
+      int fired = 0;
+      AioTimer *timer = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_MS, driver_count, &fired);
+      Sleeper s = { d->ctx, clock };
+      gint64 now = aio_clock_get_ns (clock);
+      pthread_t thread;
+
+      aio_clock_set_enabled (clock, FALSE);
+      g_assert_false (aio_clock_get_enabled (clock));
+      g_assert_cmpint (aio_clock_get_ns (clock), >=, now);
+      aio_timer_mod_ns (timer, 0);
+      g_assert_true (aio_timer_pending (timer));
+      g_assert_cmpint (aio_context_compute_timeout (d->ctx), ==, -1);
+      g_assert_cmpint (aio_clock_deadline_ns_all (clock, AIO_TIMER_ATTR_NONE), ==, -1);
+      driver_settle (d);
+      g_assert_false (driver_turn (d, FALSE));
+      g_assert_cmpint (fired, ==, 0);
+
+      thread = driver_thread_start (enable_once_asleep, &s);
+      driver_run_until_count (d, &fired, 1, 5000);
+      driver_thread_join (thread);
+      aio_timer_free (timer);
+    }
+}
+
+typedef struct {
+  AioClock *clock;
+  int fired;
+} Disabler;
+
+static void
+disable_clock (gpointer data)
+{
+  Disabler *disabler = data;
+
+  disabler->fired++;
+  aio_clock_set_enabled (disabler->clock, FALSE);
+}
+
+static void
+disabled_in_its_own_timer_holds_the_rest_back (Driver *d)
+{
+  Disabler disabler = { aio_clock_get (AIO_CLOCK_VIRTUAL), 0 };
+  int fired = 0;
+  AioTimer *first = aio_timer_new (d->ctx, disabler.clock, AIO_TIMER_SCALE_NS, disable_clock, &disabler);
+  AioTimer *second = aio_timer_new (d->ctx, disabler.clock, AIO_TIMER_SCALE_NS, driver_count, &fired);
+
+  aio_timer_mod_ns (first, 1);
+  aio_timer_mod_ns (second, 1);
+  driver_turn (d, FALSE);
+  g_assert_cmpint (disabler.fired, ==, 1);
+  g_assert_cmpint (fired, ==, 0);
+  g_assert_true (aio_timer_pending (second));
+  g_assert_cmpint (aio_context_compute_timeout (d->ctx), ==, -1);
+
+  aio_clock_set_enabled (disabler.clock, TRUE);
+  driver_turn (d, TRUE);
+  g_assert_cmpint (fired, ==, 1);
+  aio_timer_free (first);
+  aio_timer_free (second);
+}
+
+/* G14 */
+
+static void
+deadline_over_all_contexts (Driver *d)
+{
+  g_autoptr (AioClock) clock = aio_clock_new_manual (1000);
+  AioContext *other = aio_context_new (NULL);
+  int fired = 0;
+  AioTimer *external =
+      aio_timer_new_with_attrs (d->ctx, clock, AIO_TIMER_SCALE_NS, AIO_TIMER_ATTR_EXTERNAL, driver_count, &fired);
+  AioTimer *far = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, driver_count, &fired);
+  AioTimer near;
+
+  aio_timer_init_with_attrs (&near, other, clock, AIO_TIMER_SCALE_NS, AIO_TIMER_ATTR_NONE, driver_count, &fired);
+  g_assert_cmpint (aio_clock_deadline_ns_all (clock, AIO_TIMER_ATTR_NONE), ==, -1);
+
+  /* The external one sorts first and is passed over, not stopped at. */
+  aio_timer_mod (external, 1100);
+  g_assert_cmpint (aio_clock_deadline_ns_all (clock, AIO_TIMER_ATTR_NONE), ==, -1);
+  g_assert_cmpint (aio_clock_deadline_ns_all (clock, AIO_TIMER_ATTR_EXTERNAL), ==, 100);
+  aio_timer_mod (far, 1900);
+  g_assert_cmpint (aio_clock_deadline_ns_all (clock, AIO_TIMER_ATTR_NONE), ==, 900);
+  aio_timer_mod (&near, 1500);
+  g_assert_cmpint (aio_clock_deadline_ns_all (clock, AIO_TIMER_ATTR_NONE), ==, 500);
+  g_assert_cmpint (aio_clock_deadline_ns_all (clock, AIO_TIMER_ATTR_EXTERNAL), ==, 100);
+  aio_clock_set_ns (clock, 3000);
+  g_assert_cmpint (aio_clock_deadline_ns_all (clock, AIO_TIMER_ATTR_NONE), ==, 0);
+
+  /* The attribute changes nothing about firing. */
+  driver_turn (d, TRUE);
+  g_assert_cmpint (fired, ==, 2);
+
+  aio_timer_deinit (&near);
+  aio_context_unref (other);
+  aio_timer_free (external);
+  aio_timer_free (far);
+}
+
+static void
+add_tests (void)
+{
+  driver_add_bare ("clock", "process-clocks-tell-the-time", process_clocks_tell_the_time);
+  driver_add_bare ("clock", "N8-manual-clock-moves-when-told-to", manual_clock_moves_when_told_to);
+  driver_add ("clock", "N8-host-time-round-trips", host_time_round_trips);
+  driver_add ("clock", "moving-a-manual-clock-wakes-and-runs-nothing-itself",
+              moving_a_manual_clock_wakes_and_runs_nothing_itself);
+  driver_add ("clock", "clocks-fire-in-a-fixed-order", clocks_fire_in_a_fixed_order);
+  driver_add ("clock", "G2-disabled-clock-neither-fires-nor-ends-a-wait", disabled_clock_neither_fires_nor_ends_a_wait);
+  driver_add ("clock", "G3-disabled-in-its-own-timer-holds-the-rest-back",
+              disabled_in_its_own_timer_holds_the_rest_back);
+  driver_add ("clock", "G14-deadline-over-all-contexts", deadline_over_all_contexts);
+}
+
+int
+main (int argc, char **argv)
+{
+  return driver_main (argc, argv, add_tests);
+}

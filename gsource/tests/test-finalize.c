@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+#include "driver.h"
+
+/* A context whose last reference goes while work is left: one warning each, that names it; nothing leaks (B11) */
+
+typedef struct {
+  AioContext *ctx;
+  int destroyed;
+  int fds[2];
+  AioNotifier *notifier;
+} Leaky;
+
+static void
+not_any_more (gpointer data)
+{
+  g_assert_not_reached ();
+}
+
+static void
+not_readable (int fd, gpointer data)
+{
+  g_assert_not_reached ();
+}
+
+static void
+not_set (AioNotifier *notifier, gpointer data)
+{
+  g_assert_not_reached ();
+}
+
+static AioBh *
+leak_bh (Leaky *l)
+{
+  return aio_bh_new_full (l->ctx, "the leaked one", not_any_more, &l->destroyed, driver_count);
+}
+
+static void
+unscheduled_bh (Leaky *l)
+{
+  leak_bh (l);
+}
+
+static void
+queued_bh (Leaky *l)
+{
+  aio_bh_schedule (leak_bh (l));
+}
+
+static void
+idle_bh (Leaky *l)
+{
+  aio_bh_schedule_idle (leak_bh (l));
+}
+
+static void
+cancelled_but_queued_bh (Leaky *l)
+{
+  AioBh *bh = leak_bh (l);
+
+  aio_bh_schedule (bh);
+  aio_bh_cancel (bh);
+}
+
+static void
+pending_oneshot (Leaky *l)
+{
+  aio_context_schedule_oneshot_full (l->ctx, "the leaked one", not_any_more, &l->destroyed, driver_count);
+}
+
+static AioTimer *
+leak_timer (Leaky *l, AioClock *clock)
+{
+  return aio_timer_new_full (l->ctx, clock, AIO_TIMER_SCALE_MS, AIO_TIMER_ATTR_NONE, "the leaked one", not_any_more,
+                             &l->destroyed, driver_count);
+}
+
+static void
+armed_timer (Leaky *l)
+{
+  aio_timer_mod (leak_timer (l, aio_clock_get (AIO_CLOCK_REALTIME)), 1);
+}
+
+static void
+armed_timer_on_a_manual_clock (Leaky *l)
+{
+  g_autoptr (AioClock) clock = aio_clock_new_manual (0);
+
+  aio_timer_mod (leak_timer (l, clock), 1);
+}
+
+static void
+unarmed_timer (Leaky *l)
+{
+  leak_timer (l, aio_clock_get (AIO_CLOCK_HOST));
+}
+
+static void
+fd_handler (Leaky *l)
+{
+  static const AioFdHandler handler = { .read = not_readable, .name = "the leaked one" };
+
+  driver_write_byte (l->fds[1]);
+  g_assert_true (aio_context_set_fd_handler (l->ctx, l->fds[0], &handler, &l->destroyed, driver_count, NULL));
+}
+
+static void
+notifier_handler (Leaky *l)
+{
+  g_assert_true (aio_context_set_event_notifier (l->ctx, l->notifier, not_set, &l->destroyed, driver_count, NULL));
+}
+
+static const struct {
+  const char *name;
+  void (*leak) (Leaky *l);
+  const char *warning;
+} leaks[] = {
+  { "unscheduled-bh", unscheduled_bh, "*leaky*bottom half*the leaked one*" },
+  { "queued-bh", queued_bh, "*leaky*bottom half*the leaked one*" },
+  { "idle-bh", idle_bh, "*leaky*bottom half*the leaked one*" },
+  { "cancelled-but-queued-bh", cancelled_but_queued_bh, "*leaky*bottom half*the leaked one*" },
+  { "pending-oneshot", pending_oneshot, "*leaky*oneshot*the leaked one*" },
+  { "armed-timer", armed_timer, "*leaky*timer*the leaked one*" },
+  { "armed-timer-on-a-manual-clock", armed_timer_on_a_manual_clock, "*leaky*timer*the leaked one*" },
+  { "unarmed-timer", unarmed_timer, "*leaky*timer*the leaked one*" },
+  { "fd-handler", fd_handler, "*leaky*handler*the leaked one*" },
+  { "notifier-handler", notifier_handler, "*leaky*handler*event notifier*" },
+};
+
+static void
+drop (gpointer data)
+{
+  aio_context_unref (data);
+}
+
+/* How the last reference goes */
+typedef enum {
+  NEVER_ATTACHED,
+  DETACHED,
+  SOURCE_DESTROYED,
+  ON_ANOTHER_THREAD,
+} Way;
+
+static void
+leak (Driver *d, guint which, Way way)
+{
+  Leaky l = { .ctx = aio_context_new_full ("leaky", AIO_MONITOR_AUTO, NULL) };
+  Driver own = { .ctx = l.ctx, .kind = DRIVER_POLL };
+
+  g_test_message ("%s, way %d", leaks[which].name, (int) way);
+  if (way == DETACHED || way == SOURCE_DESTROYED)
+    {
+      own.kind = DRIVER_GLIB;
+      own.main_context = d->main_context;
+      g_assert_true (aio_context_attach (l.ctx, d->main_context, G_PRIORITY_DEFAULT, NULL));
+      driver_settle (&own);
+    }
+  driver_pipe (l.fds);
+  l.notifier = aio_notifier_new (TRUE, NULL);
+  leaks[which].leak (&l);
+
+  if (way == DETACHED)
+    g_assert_true (aio_context_detach (l.ctx, NULL));
+  else if (way == SOURCE_DESTROYED)
+    g_source_destroy ((GSource *) l.ctx);
+  driver_expect_warning (leaks[which].warning);
+  if (way == ON_ANOTHER_THREAD)
+    driver_on_thread (drop, l.ctx);
+  else
+    drop (l.ctx);
+  g_test_assert_expected_messages ();
+  g_assert_cmpint (l.destroyed, ==, 1);
+
+  aio_notifier_unref (l.notifier);
+  driver_close_pair (l.fds);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+}
+
+static void
+work_left_is_a_warning_and_no_leak (Driver *d)
+{
+  for (guint which = 0; which < G_N_ELEMENTS (leaks); which++)
+    {
+      leak (d, which, NEVER_ATTACHED);
+      leak (d, which, ON_ANOTHER_THREAD);
+      if (d->main_context != NULL)
+        {
+          leak (d, which, DETACHED);
+          leak (d, which, SOURCE_DESTROYED);
+        }
+    }
+}
+
+static void
+each_leak_is_a_warning_of_its_own (Driver *d)
+{
+  AioContext *ctx = aio_context_new_full ("leaky", AIO_MONITOR_AUTO, NULL);
+  int destroyed = 0;
+  AioTimer embedded;
+
+  aio_context_schedule_oneshot_full (ctx, "first", not_any_more, &destroyed, driver_count);
+  aio_context_schedule_oneshot_full (ctx, "second", not_any_more, &destroyed, driver_count);
+  aio_timer_init (&embedded, ctx, aio_clock_get (AIO_CLOCK_REALTIME), AIO_TIMER_SCALE_MS, not_any_more, NULL);
+  aio_timer_mod (&embedded, 1);
+  driver_expect_warning ("*first*");
+  driver_expect_warning ("*second*");
+  driver_expect_warning ("*timer*armed*");
+  aio_context_unref (ctx);
+  g_test_assert_expected_messages ();
+  g_assert_cmpint (destroyed, ==, 2);
+  aio_timer_deinit (&embedded);
+}
+
+static void
+deleted_work_is_no_leak (Driver *d)
+{
+  AioContext *ctx = aio_context_new_full ("tidy", AIO_MONITOR_AUTO, NULL);
+  int destroyed = 0;
+  AioBh *bh = aio_bh_new_full (ctx, "deleted", not_any_more, &destroyed, driver_count);
+  AioTimer embedded;
+
+  aio_bh_schedule (bh);
+  aio_bh_delete (bh);
+  aio_timer_init (&embedded, ctx, aio_clock_get (AIO_CLOCK_REALTIME), AIO_TIMER_SCALE_MS, not_any_more, NULL);
+  aio_timer_mod (&embedded, 1);
+  aio_timer_deinit (&embedded);
+  /* Freed by the finalize, for no pass came; and no warning, which would be fatal here. */
+  aio_context_unref (ctx);
+  g_assert_cmpint (destroyed, ==, 1);
+}
+
+static void
+closed_with_work_is_no_leak (Driver *d)
+{
+  for (guint which = 0; which < G_N_ELEMENTS (leaks); which++)
+    {
+      Leaky l = { .ctx = aio_context_new_full ("leaky", AIO_MONITOR_AUTO, NULL) };
+
+      g_test_message ("%s", leaks[which].name);
+      driver_pipe (l.fds);
+      l.notifier = aio_notifier_new (TRUE, NULL);
+      leaks[which].leak (&l);
+      g_assert_true (aio_context_close (l.ctx, NULL));
+      g_assert_cmpint (l.destroyed, ==, 1);
+      aio_context_unref (l.ctx);
+      g_assert_cmpint (l.destroyed, ==, 1);
+      aio_notifier_unref (l.notifier);
+      driver_close_pair (l.fds);
+    }
+}
+
+static void
+drop_in_dispatch (gpointer data)
+{
+  AioContext *ctx = data;
+
+  g_assert_true (aio_context_detach (ctx, NULL));
+  aio_context_unref (ctx);
+}
+
+static void
+finalized_right_after_its_own_dispatch (Driver *d)
+{
+  AioContext *ctx = aio_context_new_full ("leaky", AIO_MONITOR_AUTO, NULL);
+  int destroyed = 0;
+  AioBh *bh;
+
+  g_assert_true (aio_context_attach (ctx, d->main_context, G_PRIORITY_DEFAULT, NULL));
+  aio_context_schedule_oneshot (ctx, drop_in_dispatch, ctx);
+  bh = aio_bh_new_full (ctx, "the leaked one", not_any_more, &destroyed, driver_count);
+  g_assert_nonnull (bh);
+  driver_expect_warning ("*the leaked one*");
+  g_main_context_iteration (d->main_context, FALSE);
+  g_test_assert_expected_messages ();
+  g_assert_cmpint (destroyed, ==, 1);
+}
+
+static void
+add_tests (void)
+{
+  driver_add_for (DRIVER_POLL | DRIVER_GLIB, "finalize", "B11-work-left-is-a-warning-and-no-leak",
+                  work_left_is_a_warning_and_no_leak);
+  driver_add_bare ("finalize", "B11-each-leak-is-a-warning-of-its-own", each_leak_is_a_warning_of_its_own);
+  driver_add_bare ("finalize", "B11-deleted-work-is-no-leak", deleted_work_is_no_leak);
+  driver_add_bare ("finalize", "B11-closed-with-work-is-no-leak", closed_with_work_is_no_leak);
+  driver_add_for (DRIVER_GLIB, "finalize", "finalized-right-after-its-own-dispatch",
+                  finalized_right_after_its_own_dispatch);
+}
+
+int
+main (int argc, char **argv)
+{
+  return driver_main (argc, argv, add_tests);
+}

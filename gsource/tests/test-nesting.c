@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+#include "driver.h"
+
+/* Turns inside callbacks */
+
+/* C1 */
+
+typedef struct {
+  Driver *d;
+  int depth, deepest, calls;
+} Recursion;
+
+static void
+recurse (int fd, gpointer data)
+{
+  Recursion *r = data;
+
+  (void) fd;
+  r->calls++;
+  r->depth++;
+  r->deepest = MAX (r->deepest, r->depth);
+  g_assert_cmpint (r->depth, <=, AIO_HANDLER_MAX_DEPTH);
+  driver_turn (r->d, FALSE); /* the fd is not drained: it is still ready */
+  r->depth--;
+}
+
+static void
+undrained_handler_recurses_to_a_bound (Driver *d)
+{
+  Recursion r = { .d = d };
+  int fds[2];
+
+  driver_pipe (fds);
+  driver_write_byte (fds[1]);
+  driver_watch (d, fds[0], recurse, &r);
+
+  for (int turn = 1; turn <= 3; turn++)
+    {
+      driver_turn (d, TRUE);
+      g_assert_cmpint (r.depth, ==, 0);
+      g_assert_cmpint (r.deepest, ==, AIO_HANDLER_MAX_DEPTH);
+      g_assert_cmpint (r.calls, ==, turn * AIO_HANDLER_MAX_DEPTH);
+    }
+
+  driver_unwatch (d, fds[0]);
+  driver_close_pair (fds);
+}
+
+typedef struct {
+  Recursion r;
+  int timer_fired;
+  AioTimer *timer;
+} BlockedRecursion;
+
+static void
+recurse_blocking (int fd, gpointer data)
+{
+  BlockedRecursion *b = data;
+
+  b->r.calls++;
+  b->r.depth++;
+  b->r.deepest = MAX (b->r.deepest, b->r.depth);
+  /* At the bottom only the timer can end this: the fd is left out, and that must be no busy loop. */
+  driver_run_until_count (b->r.d, &b->timer_fired, 1, 5000);
+  b->r.depth--;
+}
+
+static void
+at_the_bound_a_wait_sleeps (Driver *d)
+{
+  AioClock *clock = aio_clock_get (AIO_CLOCK_REALTIME);
+  BlockedRecursion b = { .r = { .d = d } };
+  AioStats stats;
+  int fds[2];
+
+  driver_pipe (fds);
+  driver_write_byte (fds[1]);
+  driver_watch (d, fds[0], recurse_blocking, &b);
+  b.timer = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, driver_count, &b.timer_fired);
+  aio_timer_mod_ns (b.timer, aio_clock_get_ns (clock) + G_GINT64_CONSTANT (100000000));
+
+  driver_turn (d, TRUE);
+  g_assert_cmpint (b.timer_fired, ==, 1);
+  g_assert_cmpint (b.r.deepest, ==, AIO_HANDLER_MAX_DEPTH);
+  stats = driver_stats (d);
+  g_assert_cmpuint (stats.waits + stats.checks, <, 6 * AIO_HANDLER_MAX_DEPTH);
+
+  aio_timer_free (b.timer);
+  driver_unwatch (d, fds[0]);
+  driver_close_pair (fds);
+}
+
+static void
+recurse_and_remove (int fd, gpointer data)
+{
+  Recursion *r = data;
+
+  if (++r->depth == AIO_HANDLER_MAX_DEPTH)
+    driver_unwatch (r->d, fd);
+  else
+    driver_turn (r->d, FALSE);
+}
+
+static void
+removed_at_the_bound (Driver *d)
+{
+  Recursion r = { .d = d };
+  int fds[2];
+
+  driver_pipe (fds);
+  driver_write_byte (fds[1]);
+  driver_watch (d, fds[0], recurse_and_remove, &r);
+  driver_turn (d, TRUE);
+  g_assert_cmpint (r.depth, ==, AIO_HANDLER_MAX_DEPTH);
+  g_assert_false (driver_turn (d, FALSE));
+  driver_close_pair (fds);
+}
+
+/* C2 */
+
+typedef struct _Pair Pair;
+
+typedef struct {
+  Pair *pair;
+  int calls;
+} Half;
+
+struct _Pair {
+  Driver *d;
+  gboolean nested;
+  Half halves[2];
+};
+
+static void
+drain_and_nest_once (int fd, gpointer data)
+{
+  Half *half = data;
+
+  half->calls++;
+  driver_drain (fd);
+  if (half->pair->nested)
+    return;
+  half->pair->nested = TRUE;
+  driver_turn (half->pair->d, FALSE);
+  /* The sibling was found ready by the outer wait: the nested one has taken it over. */
+  g_assert_cmpint (half->pair->halves[0].calls + half->pair->halves[1].calls, ==, 2);
+}
+
+static void
+nested_turn_takes_over_the_ready_list (Driver *d)
+{
+  for (guint round = 0; round < 3; round++)
+    {
+      Pair pair = { .d = d };
+      int fds[2][2];
+
+      for (guint i = 0; i < 2; i++)
+        {
+          pair.halves[i].pair = &pair;
+          driver_pipe (fds[i]);
+          driver_write_byte (fds[i][1]);
+          driver_watch (d, fds[i][0], drain_and_nest_once, &pair.halves[i]);
+        }
+      driver_turn (d, TRUE);
+      g_assert_cmpint (pair.halves[0].calls, ==, 1);
+      g_assert_cmpint (pair.halves[1].calls, ==, 1);
+      g_assert_false (driver_turn (d, FALSE));
+      for (guint i = 0; i < 2; i++)
+        {
+          driver_unwatch (d, fds[i][0]);
+          driver_close_pair (fds[i]);
+        }
+    }
+}
+
+typedef struct {
+  Driver *d;
+  int fds[2][2];
+  int calls;
+} Thief;
+
+static void
+drain_the_other_and_nest (int fd, gpointer data)
+{
+  Thief *t = data;
+
+  t->calls++;
+  for (guint i = 0; i < 2; i++)
+    driver_drain (t->fds[i][0]);
+  driver_turn (t->d, FALSE);
+  (void) fd;
+}
+
+static void
+drained_by_a_sibling_and_looked_at_anew_is_not_called (Driver *d)
+{
+  Thief t = { .d = d };
+
+  for (guint i = 0; i < 2; i++)
+    {
+      driver_pipe (t.fds[i]);
+      driver_write_byte (t.fds[i][1]);
+      driver_watch (d, t.fds[i][0], drain_the_other_and_nest, &t);
+    }
+  driver_turn (d, TRUE);
+  g_assert_cmpint (t.calls, ==, 1);
+  for (guint i = 0; i < 2; i++)
+    {
+      driver_unwatch (d, t.fds[i][0]);
+      driver_close_pair (t.fds[i]);
+    }
+}
+
+/* C3 */
+
+typedef struct {
+  Driver *d;
+  AioBh *bh;
+  int runs;
+} Late;
+
+static void
+schedule_late (gpointer data)
+{
+  aio_bh_schedule (((Late *) data)->bh);
+}
+
+static void
+nest_then_have_another_thread_schedule (gpointer data)
+{
+  Late *late = data;
+
+  driver_poll (late->d->ctx, FALSE);
+  driver_on_thread (schedule_late, late);
+}
+
+static void
+scheduled_after_a_nested_turn_runs_in_the_next (Driver *d)
+{
+  Late late = { .d = d };
+
+  late.bh = aio_bh_new (d->ctx, driver_count, &late.runs);
+  for (int round = 1; round <= 4; round++)
+    {
+      aio_context_schedule_oneshot (d->ctx, nest_then_have_another_thread_schedule, &late);
+      driver_turn (d, TRUE);
+      g_assert_cmpint (late.runs, ==, round - 1);
+      /* Lost, this would sleep for ever. */
+      driver_turn (d, TRUE);
+      g_assert_cmpint (late.runs, ==, round);
+    }
+  aio_bh_delete (late.bh);
+}
+
+/* C5 */
+
+typedef struct {
+  Driver *d;
+  int *reads;
+  gboolean done;
+} Recursive;
+
+static void
+iterate_until_read (gpointer data)
+{
+  Recursive *r = data;
+
+  while (*r->reads == 0)
+    g_main_context_iteration (r->d->main_context, TRUE);
+  r->done = TRUE;
+}
+
+static void
+nested_iteration_serves_the_same_source (Driver *d)
+{
+  int fds[2], reads = 0;
+  Recursive r = { d, &reads, FALSE };
+  g_autoptr (GSource) source = aio_context_get_g_source (d->ctx);
+
+  g_assert_true (g_source_get_can_recurse (source));
+  driver_pipe (fds);
+  driver_write_byte (fds[1]);
+  driver_watch (d, fds[0], driver_count_read_drain, &reads);
+  aio_context_schedule_oneshot (d->ctx, iterate_until_read, &r);
+  driver_turn (d, TRUE);
+  g_assert_true (r.done);
+  g_assert_cmpint (reads, ==, 1);
+  driver_unwatch (d, fds[0]);
+  driver_close_pair (fds);
+}
+
+/* The part of C6 that exists: a program that lives in a callback */
+
+typedef struct {
+  Driver *d;
+  int destroyed;
+} Resident;
+
+static void
+count_resident (gpointer data)
+{
+  ((Resident *) data)->destroyed++;
+}
+
+static void
+add_and_remove_for_long (gpointer data)
+{
+  static const AioFdHandler handler = { .read = driver_count_read };
+  Resident *r = data;
+  int fds[2];
+
+  driver_pipe (fds);
+  for (int i = 1; i <= 2000; i++)
+    {
+      g_assert_true (aio_context_set_fd_handler (r->d->ctx, fds[0], &handler, r, count_resident, NULL));
+      driver_turn (r->d, FALSE);
+      driver_unwatch (r->d, fds[0]);
+      driver_turn (r->d, FALSE);
+      /* Freed although the outermost turn goes on and on. */
+      g_assert_cmpint (r->destroyed, ==, i);
+    }
+  driver_close_pair (fds);
+}
+
+static void
+removed_handlers_are_freed_inside_a_callback (Driver *d)
+{
+  Resident r = { .d = d };
+
+  aio_context_schedule_oneshot (d->ctx, add_and_remove_for_long, &r);
+  driver_turn (d, FALSE);
+  g_assert_cmpint (r.destroyed, ==, 2000);
+}
+
+static void
+add_tests (void)
+{
+  driver_add ("nesting", "C1-undrained-handler-recurses-to-a-bound", undrained_handler_recurses_to_a_bound);
+  driver_add ("nesting", "C1-at-the-bound-a-wait-sleeps", at_the_bound_a_wait_sleeps);
+  driver_add ("nesting", "C1-removed-at-the-bound", removed_at_the_bound);
+  driver_add ("nesting", "C2-nested-turn-takes-over-the-ready-list", nested_turn_takes_over_the_ready_list);
+  driver_add ("nesting", "C2-drained-by-a-sibling-and-looked-at-anew-is-not-called",
+              drained_by_a_sibling_and_looked_at_anew_is_not_called);
+  driver_add ("nesting", "C3-scheduled-after-a-nested-turn-runs-in-the-next",
+              scheduled_after_a_nested_turn_runs_in_the_next);
+  driver_add_for (DRIVER_ATTACHED, "nesting", "C5-nested-iteration-serves-the-same-source",
+                  nested_iteration_serves_the_same_source);
+  driver_add ("nesting", "C6-removed-handlers-are-freed-inside-a-callback",
+              removed_handlers_are_freed_inside_a_callback);
+}
+
+int
+main (int argc, char **argv)
+{
+  return driver_main (argc, argv, add_tests);
+}

@@ -109,6 +109,9 @@ AIO_AVAILABLE
 gboolean aio_context_poll (AioContext *ctx, gboolean blocking, GError **error);
 
 AIO_AVAILABLE
+gboolean aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError **error);
+
+AIO_AVAILABLE
 gboolean aio_context_wait_while (AioContext *ctx, AioConditionFunc condition, gpointer data, GError **error);
 
 AIO_AVAILABLE

@@ -79,13 +79,33 @@ run (AioContext *ctx)
 gboolean
 aio_context_poll (AioContext *ctx, gboolean blocking, GError **error)
 {
+  return aio_context_poll_for (ctx, blocking ? -1 : 0, NULL, error);
+}
+
+/**
+ * aio_context_poll_for:
+ * @ctx: a context
+ * @max_ns: how long to wait at most, in nanoseconds; -1 for without end
+ * @expired: (out) (optional): whether nothing but @max_ns ended the wait
+ * @error: return location for an error
+ *
+ * aio_context_poll() with an end, for who has to look at something else from time to time. Calls that
+ * are repeated as long as they set @expired are together like one that blocks. Home thread.
+ *
+ * Returns: whether there was progress: a bottom half that is not idle, a handler or a timer was run
+ */
+gboolean
+aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError **error)
+{
   guint64 callbacks_before;
   AioContext *outer;
   gint64 timeout;
-  gboolean may_sleep, notifier_ready, notified, progress;
+  gboolean limited, may_sleep, notifier_ready, notified, progress, idle;
 
   g_return_val_if_fail (ctx != NULL, FALSE);
 
+  if (expired)
+    *expired = FALSE;
   if (!aio_context_check (ctx, "Polling", error))
     return FALSE;
 
@@ -93,7 +113,10 @@ aio_context_poll (AioContext *ctx, gboolean blocking, GError **error)
   callbacks_before = aio_context_n_callbacks (ctx);
   aio_counter_add (&ctx->stats.polls, 1);
 
-  timeout = blocking ? aio_context_compute_timeout (ctx) : 0;
+  timeout = max_ns != 0 ? aio_context_compute_timeout (ctx) : 0;
+  limited = max_ns > 0 && (timeout < 0 || timeout > max_ns);
+  if (limited)
+    timeout = max_ns;
   AIO_SCHEDULE_POINT (ctx, POLL_AFTER_TIMEOUT);
   may_sleep = timeout != 0;
   if (may_sleep)
@@ -127,7 +150,11 @@ aio_context_poll (AioContext *ctx, gboolean blocking, GError **error)
 
   progress = run (ctx);
 
-  if (timeout != 0 && !progress && aio_context_n_callbacks (ctx) == callbacks_before)
+  idle = !progress && aio_context_n_callbacks (ctx) == callbacks_before;
+  limited = limited && idle && !notified;
+  if (expired)
+    *expired = limited;
+  if (timeout != 0 && idle && !limited)
     aio_counter_add (&ctx->stats.empty_waits, 1);
   /*
    * A source that is prepared may have computed its timeout before what was accepted here, and its
@@ -235,8 +262,9 @@ aio_context_dispatch (AioContext *ctx)
  * aio_context_is_armed:
  * @ctx: a context
  *
- * Tells whether a wait in this context could end by itself: while a bottom half is queued, a timer is
- * armed on a clock that is enabled, or a handler watches a file descriptor. Home thread.
+ * Tells whether a wait in this context could end by itself: while a bottom half is scheduled, a timer is
+ * armed on a clock that is enabled, or a handler watches a file descriptor. A bottom half that is only to
+ * be freed, and a notification, end one wait and no more. Home thread.
  *
  * Returns: whether anything is armed
  */
@@ -245,6 +273,6 @@ aio_context_is_armed (AioContext *ctx)
 {
   g_return_val_if_fail (ctx != NULL && aio_context_is_home (ctx), FALSE);
 
-  return aio_context_bh_queue_state (ctx) != 0 || ctx->ready.head || aio_context_get_notified (ctx)
+  return aio_context_bh_queue_state (ctx) & (AIO_BH_QUEUE_READY | AIO_BH_QUEUE_IDLE) || ctx->ready.head
          || atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) > 0 || aio_context_has_timers (ctx);
 }

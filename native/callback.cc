@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+#include "callback.h"
+
+#include "args.h"
+#include "error.h"
+
+namespace aio {
+
+namespace {
+
+// An exception belongs to the call that drives the callback; without one, to nobody.
+void Report(Environment& environment, napi_value error) {
+  DriverFrame* frame = environment.frame;
+  if (frame != nullptr && frame->Drives(g_main_depth()))
+    frame->Collect(error);
+  else
+    napi_fatal_exception(environment.env, error);
+}
+
+}  // namespace
+
+bool CanCall(Environment& environment) {
+  if (G_LIKELY(!environment.ended && !environment.unwinding)) return true;
+  return !IsTerminated(environment);
+}
+
+bool IsTerminated(Environment& environment) {
+  if (environment.ended) return true;
+
+  // Node refuses each call for good, V8 only until it has unwound the stack.
+  napi_value value = nullptr;
+  napi_get_undefined(environment.env, &value);
+  napi_status status = napi_coerce_to_number(environment.env, value, &value);
+  environment.ended = status == napi_pending_exception || status == napi_cannot_run_js;
+  environment.unwinding = status != napi_ok;
+  return status != napi_ok;
+}
+
+void CallSlot(Environment& environment, uint32_t slot, napi_value argument) {
+  if (environment.ended) return;
+
+  napi_env env = environment.env;
+  HandleScope scope(env);
+  if (!CanCall(environment)) return;
+  napi_value dispatch = nullptr, receiver = nullptr, arguments[2] = {nullptr, argument};
+  napi_get_reference_value(env, environment.dispatch, &dispatch);
+  napi_get_undefined(env, &receiver);
+  napi_create_uint32(env, slot, &arguments[0]);
+  if (napi_call_function(env, receiver, dispatch, argument ? 2 : 1, arguments, nullptr) != napi_ok)
+    CallFailed(environment);
+}
+
+void CallFailed(Environment& environment) {
+  napi_env env = environment.env;
+  bool pending = false;
+  napi_value value = nullptr;
+  napi_valuetype type = napi_undefined;
+
+  napi_is_exception_pending(env, &pending);
+  if (pending && napi_get_and_clear_last_exception(env, &value) == napi_ok) napi_typeof(env, value, &type);
+  if (type == napi_object) {
+    Report(environment, value);
+    return;
+  }
+  // A termination is caught as null.
+  IsTerminated(environment);
+}
+
+DriverFrame::DriverFrame(Environment& environment, int callback_depth, GMainContext* main_context)
+    : environment_(environment),
+      outer_(environment.frame),
+      callback_depth_(callback_depth),
+      main_context_(main_context) {
+  environment.frame = this;
+}
+
+DriverFrame::~DriverFrame() {
+  environment_.frame = outer_;
+  if (errors_ != nullptr) napi_delete_reference(environment_.env, errors_);
+}
+
+void DriverFrame::Collect(napi_value error) {
+  napi_env env = environment_.env;
+  napi_value errors = nullptr;
+  uint32_t count = 0;
+
+  if (errors_ == nullptr) {
+    napi_create_array(env, &errors);
+    napi_create_reference(env, errors, 1, &errors_);
+  } else {
+    napi_get_reference_value(env, errors_, &errors);
+  }
+  napi_get_array_length(env, errors, &count);
+  napi_set_element(env, errors, count, error);
+}
+
+bool DriverFrame::Finish(GError* error) {
+  napi_env env = environment_.env;
+
+  if (error != nullptr && errors_ == nullptr) {
+    Throw(environment_, error);
+    return false;
+  }
+  if (error != nullptr) {
+    if (napi_value last = CreateError(environment_, error)) Collect(last);
+    g_error_free(error);
+  }
+  if (!CanCall(environment_)) return false;
+  if (errors_ == nullptr) return true;
+
+  napi_value throw_collected = nullptr, receiver = nullptr, errors = nullptr;
+  napi_get_reference_value(env, environment_.throw_collected, &throw_collected);
+  napi_get_reference_value(env, errors_, &errors);
+  napi_get_undefined(env, &receiver);
+  napi_call_function(env, receiver, throw_collected, 1, &errors, nullptr);
+  return false;
+}
+
+namespace {
+
+// install(isWorker, dispatch, createError, throwCollected): the functions that this addon calls.
+napi_value Install(napi_env env, napi_callback_info info) {
+  Arguments<4> arguments(env, info);
+  Environment& environment = arguments.environment();
+
+  environment.is_worker = arguments.Boolean(0);
+  napi_create_reference(env, arguments[1], 1, &environment.dispatch);
+  napi_create_reference(env, arguments[2], 1, &environment.create_error);
+  napi_create_reference(env, arguments[3], 1, &environment.throw_collected);
+  return nullptr;
+}
+
+// takeReleasedSlots(into: Uint32Array): how many slots it has put there.
+napi_value TakeReleasedSlots(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  napi_typedarray_type type;
+  size_t capacity = 0;
+  void* data = nullptr;
+
+  if (napi_get_typedarray_info(env, arguments[0], &type, &capacity, &data, nullptr, nullptr) != napi_ok ||
+      type != napi_uint32_array)
+    capacity = 0;
+  return ToNumber(env, arguments.environment().releases->Take(static_cast<uint32_t*>(data), capacity));
+}
+
+// reportException(error): a callback threw.
+napi_value ReportException(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  Report(arguments.environment(), arguments[0]);
+  return nullptr;
+}
+
+// uncaughtException(error): something threw that nobody drives.
+napi_value UncaughtException(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  napi_fatal_exception(env, arguments[0]);
+  return nullptr;
+}
+
+// isEnded(): whether the thread was terminated.
+napi_value IsEnded(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  return ToValue(env, arguments.environment().ended);
+}
+
+void RunMainCallback(napi_env env, napi_value main, void*, void*) {
+  if (env == nullptr) return;
+  napi_value receiver = nullptr, error = nullptr;
+  napi_get_undefined(env, &receiver);
+  if (napi_call_function(env, receiver, main, 0, nullptr, nullptr) == napi_pending_exception &&
+      napi_get_and_clear_last_exception(env, &error) == napi_ok)
+    napi_fatal_exception(env, error);
+}
+
+// runMain(main): calls it from a macrotask that starves nothing of Node's when it does not return. In a
+// timer or an immediate a nested run of Node's loop would find the other timers, or immediates, missing.
+napi_value RunMain(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  napi_value name = nullptr;
+  napi_threadsafe_function function = nullptr;
+
+  napi_create_string_utf8(env, "aio-gsource:runMain", NAPI_AUTO_LENGTH, &name);
+  if (napi_create_threadsafe_function(env, arguments[0], nullptr, name, 1, 1, nullptr, nullptr, nullptr,
+                                      RunMainCallback, &function) != napi_ok)
+    return Throw(arguments.environment(), AIO_ERROR_UNAVAILABLE, "runMain() could not be scheduled");
+  napi_call_threadsafe_function(function, nullptr, napi_tsfn_nonblocking);
+  napi_release_threadsafe_function(function, napi_tsfn_release);
+  return nullptr;
+}
+
+constexpr Method kMethods[] = {
+    {"install", Install},
+    {"takeReleasedSlots", TakeReleasedSlots},
+    {"reportException", ReportException},
+    {"uncaughtException", UncaughtException},
+    {"isEnded", IsEnded},
+    {"runMain", RunMain},
+};
+
+}  // namespace
+
+void DefineCallback(Environment& environment, napi_value exports) { Define(environment, exports, kMethods); }
+
+}  // namespace aio

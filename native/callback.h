@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "environment.h"
+
+namespace aio {
+
+// Values made in its life are freed with it: C calls from loops that never return to JavaScript.
+class HandleScope {
+ public:
+  explicit HandleScope(napi_env env) : env_(env) { napi_open_handle_scope(env, &scope_); }
+  ~HandleScope() { napi_close_handle_scope(env_, scope_); }
+  HandleScope(const HandleScope&) = delete;
+  HandleScope& operator=(const HandleScope&) = delete;
+
+ private:
+  napi_env env_;
+  napi_handle_scope scope_ = nullptr;
+};
+
+// Calls the callback in @slot of the dispatcher's table, with at most one argument. Home thread; the
+// caller touches nothing afterwards that the callback may have closed. Whatever the callback throws has
+// been dealt with on return.
+void CallSlot(Environment& environment, uint32_t slot, napi_value argument = nullptr);
+
+// What C is given as the data of a callback, and gives back through its destroy notify. Owns the slot:
+// once a method has been called with a slot, it comes back even if the method fails.
+class Registration {
+ public:
+  Registration(Environment& environment, uint32_t slot)
+      : environment_(environment), releases_(environment.releases), slot_(slot) {}
+  Registration(const Registration&) = delete;
+  Registration& operator=(const Registration&) = delete;
+  ~Registration() { releases_->Add(slot_); }
+
+  void Call() { CallSlot(environment_, slot_); }
+
+  static void Run(gpointer data) { static_cast<Registration*>(data)->Call(); }     // home thread
+  static void Destroy(gpointer data) { delete static_cast<Registration*>(data); }  // any thread
+
+ private:
+  Environment& environment_;  // outlives every call, but not this object
+  const std::shared_ptr<SlotReleases> releases_;
+  const uint32_t slot_;
+};
+
+// From construction to Finish() a call of the script drives callbacks: what they throw is collected, and
+// thrown by Finish(). An exception never crosses a frame of C.
+class DriverFrame {
+ public:
+  // @callback_depth: what g_main_depth() is in the callbacks that this call drives. A callback at
+  // another depth is driven by a foreign loop that one of those callbacks runs.
+  DriverFrame(Environment& environment, int callback_depth, GMainContext* main_context = nullptr);
+  ~DriverFrame();
+  DriverFrame(const DriverFrame&) = delete;
+  DriverFrame& operator=(const DriverFrame&) = delete;
+
+  // Throws what was collected, with @error (which it frees) for the last; whether there was nothing.
+  bool Finish(GError* error = nullptr);
+
+  bool Drives(int depth) const { return depth == callback_depth_; }
+  // Whether JavaScript that runs now does so in a prepare or check of the main context of this frame.
+  bool InPrepare(GMainContext* main_context, int depth) const {
+    return main_context == main_context_ && depth < callback_depth_;
+  }
+  void Collect(napi_value error);
+
+ private:
+  Environment& environment_;
+  DriverFrame* const outer_;
+  const int callback_depth_;
+  GMainContext* const main_context_;
+  napi_ref errors_ = nullptr;  // an Array
+};
+
+// Whether JavaScript can be called now, as far as is known.
+bool CanCall(Environment& environment);
+
+// Finds out whether JavaScript is being terminated.
+bool IsTerminated(Environment& environment);
+
+// After a call into JavaScript that did not end well: termination, or an exception out of the
+// dispatcher itself, such as a stack overflow.
+void CallFailed(Environment& environment);
+
+void DefineCallback(Environment& environment, napi_value exports);
+
+}  // namespace aio

@@ -1,0 +1,396 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+import {
+  checkBoolean,
+  checkFd,
+  checkFunction,
+  checkInt32,
+  checkObject,
+  checkString,
+  invalidThis,
+  invalidType,
+  invalidValue,
+  isObject,
+  nameOf,
+  scales,
+} from './arguments.js';
+import { createBottomHalf, type BottomHalf } from './bottom-half.js';
+import { Clock, clockHandle } from './clock.js';
+import { warnOfUndriven } from './diagnostics.js';
+import { collectReleasedSlots, enterDriver, hold, leaveDriver, Registration } from './dispatcher.js';
+import { AioError } from './errors.js';
+import { HandlerTable, type FdHandler, type NotifierHandler } from './handler.js';
+import { native } from './load.js';
+import { mainContextHandle, type MainContext, type NodeGtkMainContext } from './main-context.js';
+import type { ContextHandle } from './native.js';
+import type { EventNotifier } from './notifier.js';
+import { sleep, type Sleepers, type SleepOptions } from './sleep.js';
+import type { AioStats } from './stats.js';
+import { createTimer, type Timer } from './timer.js';
+import { waitForPromise, waitUntil, type WaitOptions } from './wait.js';
+
+/**
+ * Priorities of a context that GLib drives: the lower the earlier. An application of GTK uses `belowRedraw`, for a
+ * source at `default` that is always ready keeps it from redrawing.
+ */
+export const Priority: Readonly<
+  Record<'high' | 'default' | 'highIdle' | 'redraw' | 'belowRedraw' | 'idle', number>
+> = {
+  high: -100,
+  default: 0,
+  highIdle: 100,
+  redraw: 120,
+  belowRedraw: 130,
+  idle: 200,
+};
+
+/** A way to watch file descriptors. */
+export type Monitor = 'poll' | 'epoll' | 'io_uring';
+
+/** What a context can be made with. */
+export interface AioContextOptions {
+  /** What it is called in messages. */
+  name?: string;
+  /** How it watches file descriptors; `auto`, the default, is the best that this machine has. */
+  monitor?: 'auto' | Monitor;
+}
+
+/** What a timer can be made with. */
+export interface TimerOptions {
+  /** The unit of its delays and expiries, `ms` by default. */
+  scale?: 'ns' | 'us' | 'ms';
+  /** Whether it serves something outside the program's own state, see `Clock.deadlineNsAll()`. */
+  external?: boolean;
+  /** What it is called in messages. */
+  name?: string;
+}
+
+/** The names of the C enum `AioMonitor`, in its order. */
+const monitors = ['auto', 'poll', 'epoll', 'io_uring'] as const;
+
+/** The handle of `value`, which has to be a context. */
+export let contextHandle: (value: unknown, name: string) => ContextHandle;
+
+/** What `makeCurrent()` has made current on this thread; it stays alive so. */
+const current: { made: AioContext | null } = { made: null };
+
+/**
+ * An event loop that can be waited on synchronously, and that is a GSource: attach it to a `GMainContext` and GTK
+ * drives it; call `poll()` and the script does. Either way it runs the same bottom halves, handlers and timers.
+ *
+ * A context belongs to the thread that made it. Callbacks run there, each in the AsyncLocalStorage context of its
+ * registration; promises progress between them. What a callback throws is thrown by the `poll()`, `waitWhile()`,
+ * `blockOn()` or `MainContext.iteration()` that drives it, once that has finished its iteration (several: as an
+ * `AggregateError`); where something else drives it, such as GTK, it is an `uncaughtException`.
+ *
+ * A registered handler, an armed timer and a scheduled bottom half keep it alive. Once it is closed everything but
+ * the getters and `close()` throws `ERR_AIO_CLOSED`.
+ */
+export class AioContext implements Disposable, AsyncDisposable {
+  readonly #handle: ContextHandle;
+  readonly #name: string;
+  readonly #handlers: HandlerTable;
+  readonly #sleepers: Sleepers = new Set();
+
+  static {
+    contextHandle = (value, name) => {
+      if (!isObject(value) || !(#handle in value))
+        throw invalidType(name, 'an instance of AioContext', value);
+      return value.#handle;
+    };
+  }
+
+  /**
+   * Makes a context whose home is this thread. The original's `aio_context_new`.
+   *
+   * @throws `ERR_AIO_UNAVAILABLE` for a monitor that cannot be had; an {@link AioError} with the errno if there are no
+   *   file descriptors left
+   */
+  constructor(options: AioContextOptions = {}) {
+    checkObject(options, 'options');
+    const { name, monitor = 'auto' } = options;
+    if (name !== undefined) checkString(name, 'options.name');
+    const index = monitors.indexOf(monitor);
+    if (typeof monitor !== 'string') throw invalidType('options.monitor', 'of type string', monitor);
+    if (index < 0) throw invalidValue('options.monitor', `must be one of ${monitors.join(', ')}`, monitor);
+
+    this.#handle = native.contextNew(this, name, index);
+    this.#name = name ?? native.contextName(this.#handle);
+    this.#handlers = new HandlerTable(this, this.#handle);
+    warnOfUndriven();
+  }
+
+  /**
+   * The context that this thread is in: the one whose callback it runs, else the one made current; `null` without
+   * either, and for one that no script has made. The original's `qemu_get_current_aio_context`.
+   */
+  static get current(): AioContext | null {
+    return native.currentContext() as AioContext | null;
+  }
+
+  /**
+   * Makes it the current context of this thread, which becomes its home, until the result is disposed of or it is
+   * closed. The original's `qemu_set_current_aio_context`.
+   *
+   * @throws `ERR_AIO_CURRENT_SET` if another one is; `ERR_AIO_CLOSED`
+   */
+  makeCurrent(): Disposable {
+    native.contextMakeCurrent(AioContext.#handleOf(this));
+    const undo = current.made !== this;
+    current.made = this;
+    return {
+      [Symbol.dispose]: () => {
+        if (!undo || current.made !== this) return;
+        current.made = null;
+        native.contextClearCurrent();
+      },
+    };
+  }
+
+  /** What it is called in messages. */
+  get name(): string {
+    if (!isObject(this) || !(#handle in this)) throw invalidThis('AioContext');
+    return this.#name;
+  }
+
+  /** How it watches file descriptors. */
+  get monitor(): Monitor {
+    return monitors[native.contextMonitor(AioContext.#handleOf(this))] as Monitor;
+  }
+
+  /** Whether it is closed. */
+  get closed(): boolean {
+    return native.contextIsClosed(AioContext.#handleOf(this));
+  }
+
+  /** Whether this thread may drive it. The original's `in_aio_context_home_thread`. */
+  get inHomeThread(): boolean {
+    return native.contextInHomeThread(AioContext.#handleOf(this));
+  }
+
+  /**
+   * Attaches it to a main context, once in its life. Whoever iterates that drives it from then on; `poll()` goes on
+   * working beside it. The original's `aio_get_g_source`.
+   *
+   * @param mainContext - ours, or node-gtk's `GLib.MainContext`; by default the global default one, which GTK uses
+   * @param options - `priority`: of the GSource, see {@link Priority}
+   * @returns this
+   * @throws `ERR_AIO_ATTACHED` if it is attached, `ERR_AIO_DETACHED` if it was; `ERR_AIO_WRONG_THREAD` if another
+   *   thread owns the main context; `ERR_AIO_CLOSED`
+   */
+  attach(mainContext?: MainContext | NodeGtkMainContext | null, options: { priority?: number } = {}): this {
+    const handle = AioContext.#handleOf(this);
+    const main =
+      mainContext === undefined || mainContext === null
+        ? null
+        : mainContextHandle(mainContext, 'mainContext');
+    checkObject(options, 'options');
+    const { priority = Priority.default } = options;
+    checkInt32(priority, 'options.priority');
+    native.contextAttach(handle, main, priority);
+    return this;
+  }
+
+  /** Takes it from its main context, which is final: it can be polled only. Again, or never attached: the same. */
+  detach(): void {
+    native.contextDetach(AioContext.#open(this));
+  }
+
+  /** Whether it is attached to a main context. */
+  get attached(): boolean {
+    return native.contextIsAttached(AioContext.#handleOf(this));
+  }
+
+  /**
+   * Runs what is ready: bottom halves, then handlers, then timers. Calls may be nested from any of them. Nothing of
+   * Node's own runs meanwhile: no timers, sockets, signals. The original's `aio_poll`.
+   *
+   * @param blocking - whether to wait until something is ready; that may end with nothing run, for instance after
+   *   `notify()`, so call it in a loop
+   * @returns whether there was progress: a bottom half that is not idle, a handler or a timer was run
+   * @throws what callbacks have thrown; `ERR_AIO_CLOSED`
+   */
+  poll(blocking: boolean): boolean {
+    if (!isObject(this) || !(#handle in this)) throw invalidThis('AioContext');
+    checkBoolean(blocking, 'blocking');
+    enterDriver();
+    return leaveDriver(native.contextPoll(this.#handle, blocking));
+  }
+
+  /**
+   * Polls as long as a condition holds. Nothing of Node's own runs meanwhile: no timers, sockets, signals. The
+   * original's `AIO_WAIT_WHILE`.
+   *
+   * @throws what callbacks or the condition have thrown; `ERR_AIO_TIMEOUT`; an `AbortError`; `ERR_AIO_WOULD_HANG`
+   *   when nothing is armed in this context; `ERR_AIO_CLOSED`
+   */
+  waitWhile(condition: () => boolean, options: WaitOptions = {}): void {
+    const handle = AioContext.#open(this);
+    checkFunction(condition, 'condition');
+    waitUntil(this, handle, () => !condition(), options);
+  }
+
+  /**
+   * Polls until a promise is settled. Nothing of Node's own runs meanwhile, so it has to be one that callbacks of
+   * this context settle, or promises alone.
+   *
+   * @returns what it was resolved with
+   * @throws what it was rejected with; what callbacks have thrown; `ERR_AIO_IN_MICROTASK` inside a microtask, see
+   *   `runMain()`; `ERR_AIO_TIMEOUT`; an `AbortError`; `ERR_AIO_WOULD_HANG` when nothing is armed in this context;
+   *   `ERR_AIO_CLOSED`
+   */
+  blockOn<T>(what: PromiseLike<T>, options: WaitOptions = {}): T {
+    const handle = AioContext.#open(this);
+    if (typeof (what as { then?: unknown } | null | undefined)?.then !== 'function')
+      throw invalidType('what', 'a promise', what);
+    return waitForPromise(this, handle, what, options);
+  }
+
+  /**
+   * Ends a blocking wait in it, or keeps the next one from blocking, once. The original's `aio_notify`.
+   *
+   * @throws `ERR_AIO_CLOSED`
+   */
+  notify(): void {
+    native.contextNotify(AioContext.#handleOf(this));
+  }
+
+  /**
+   * Makes a bottom half, not scheduled. The original's `aio_bh_new`.
+   *
+   * @param options - `name`: what to call it in messages, by default what the function is called
+   * @throws `ERR_AIO_CLOSED`
+   */
+  bh(callback: (bh: BottomHalf) => void, options: { name?: string } = {}): BottomHalf {
+    const handle = AioContext.#handleOf(this);
+    checkFunction(callback, 'callback');
+    checkObject(options, 'options');
+    return createBottomHalf(this, handle, callback, nameOf(options, callback));
+  }
+
+  /**
+   * Has a function run once, in the next pass. The original's `aio_bh_schedule_oneshot`.
+   *
+   * @param options - `name`: what to call it in messages, by default what the function is called
+   * @throws `ERR_AIO_CLOSED`
+   */
+  scheduleOneshot(callback: () => void, options: { name?: string } = {}): void {
+    const handle = AioContext.#handleOf(this);
+    checkFunction(callback, 'callback');
+    checkObject(options, 'options');
+    const name = nameOf(options, callback);
+    const registration = new Registration(this, callback, undefined, undefined, true);
+    native.scheduleOneshot(handle, name, registration.slot);
+    hold(registration);
+  }
+
+  /**
+   * Makes a timer, not armed. The original's `aio_timer_new_with_attrs`.
+   *
+   * @throws `ERR_AIO_CLOSED`
+   */
+  timer(clock: Clock, callback: (timer: Timer) => void, options: TimerOptions = {}): Timer {
+    const handle = AioContext.#handleOf(this);
+    const clockOf = clockHandle(clock, 'clock');
+    checkFunction(callback, 'callback');
+    checkObject(options, 'options');
+    const { scale = 'ms', external = false } = options;
+    if (typeof scale !== 'string') throw invalidType('options.scale', 'of type string', scale);
+    const unit = Object.hasOwn(scales, scale) ? scales[scale] : undefined;
+    if (unit === undefined) throw invalidValue('options.scale', 'must be one of ns, us, ms', scale);
+    checkBoolean(external, 'options.external');
+    return createTimer({
+      context: this,
+      contextHandle: handle,
+      clockHandle: clockOf,
+      callback,
+      scale: unit,
+      external,
+      name: nameOf(options, callback),
+    });
+  }
+
+  /**
+   * Waits in an async function, driven by this context.
+   *
+   * @param ms - how long, in milliseconds of the clock
+   * @param options - `clock`: {@link Clock.realtime} by default; `signal`: aborts it
+   * @returns a promise, which is rejected also for wrong arguments, with an `AbortError` when aborted, and with
+   *   `ERR_AIO_CLOSED` when the context is closed
+   */
+  sleep(ms: number, options: SleepOptions = {}): Promise<void> {
+    if (!isObject(this) || !(#handle in this)) return Promise.reject(invalidThis('AioContext'));
+    return sleep(this, this.#sleepers, ms, options);
+  }
+
+  /**
+   * Watches a file descriptor, in place of what watched it in this context before; or stops watching it. Watching is
+   * level-triggered: what is not read is reported again. Remove it before the file descriptor is closed. The
+   * original's `aio_set_fd_handler`.
+   *
+   * @param handler - its callbacks, or `null` to stop watching
+   * @throws `EBADF` if the file descriptor is not open; `ERR_AIO_CLOSED`
+   */
+  setFdHandler(fd: number, handler: FdHandler | null): void {
+    AioContext.#open(this);
+    checkFd(fd);
+    this.#handlers.setFd(fd, handler);
+  }
+
+  /**
+   * Watches a notifier, in place of what watched it in this context before; or stops watching it. The original's
+   * `aio_set_event_notifier`.
+   *
+   * @param handler - its callbacks, or `null` to stop watching
+   * @throws `ERR_AIO_CLOSED`, for the notifier too
+   */
+  setEventNotifier(notifier: EventNotifier, handler: NotifierHandler | null): void {
+    AioContext.#open(this);
+    this.#handlers.setNotifier(notifier, handler);
+  }
+
+  /**
+   * Counts what it has done.
+   *
+   * @throws `ERR_AIO_CLOSED`
+   */
+  stats(): AioStats {
+    return native.contextStats(AioContext.#handleOf(this));
+  }
+
+  /**
+   * Ends it: handlers are removed, timers and bottom halves are closed without running, the GSource is destroyed.
+   * It may be called from its own callbacks. Again: nothing.
+   */
+  close(): void {
+    const handle = AioContext.#handleOf(this);
+    if (native.contextIsClosed(handle)) return;
+    native.contextClose(handle);
+    if (current.made === this) current.made = null;
+    this.#handlers.clear();
+    collectReleasedSlots();
+    for (const reject of [...this.#sleepers])
+      reject(new AioError('ERR_AIO_CLOSED', `AioContext ${this.#name} was closed`));
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return Promise.resolve();
+  }
+
+  static #handleOf(context: AioContext): ContextHandle {
+    if (!isObject(context) || !(#handle in context)) throw invalidThis('AioContext');
+    return context.#handle;
+  }
+
+  /** The handle, if it is open. */
+  static #open(context: AioContext): ContextHandle {
+    const handle = AioContext.#handleOf(context);
+    if (native.contextIsClosed(handle))
+      throw new AioError('ERR_AIO_CLOSED', `AioContext ${context.#name} is closed`);
+    return handle;
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * The shape of the addon, which native/*.cc makes: its only declaration. What a script gives has been checked
+ * before it gets here.
+ */
+
+import type { AioStats } from './stats.js';
+
+declare const kind: unique symbol;
+/** A native object: an External that no script ever sees. */
+interface Handle<Kind extends string> {
+  readonly [kind]: Kind;
+}
+
+export type BottomHalfHandle = Handle<'bottom half'>;
+export type ClockHandle = Handle<'clock'>;
+export type ContextHandle = Handle<'context'>;
+export type MainContextHandle = Handle<'main context'>;
+export type NotifierHandle = Handle<'notifier'>;
+export type TimerHandle = Handle<'timer'>;
+
+/** An index of the table of ts/dispatcher.ts. */
+export type Slot = number;
+
+/** What a call that drives callbacks gives: `undefined` if JavaScript was terminated meanwhile. */
+export type Driven = boolean | undefined;
+
+export interface Native {
+  // callback.cc
+  install(
+    isWorker: boolean,
+    dispatch: (slot: Slot, argument?: unknown) => void,
+    createError: (code: number, message: string, errno: number, syscall: string) => Error,
+    throwCollected: (errors: unknown[]) => never,
+  ): void;
+  /** Any method below that is given a slot owns it; it comes back here, if only because the method failed. */
+  takeReleasedSlots(into: Uint32Array): number;
+  reportException(error: unknown): void;
+  uncaughtException(error: unknown): void;
+  isEnded(): boolean;
+  runMain(main: () => void): void;
+
+  // context.cc
+  contextNew(self: object, name: string | undefined, monitor: number): ContextHandle;
+  contextClose(context: ContextHandle): void;
+  contextName(context: ContextHandle): string;
+  contextMonitor(context: ContextHandle): number;
+  contextIsClosed(context: ContextHandle): boolean;
+  contextIsAttached(context: ContextHandle): boolean;
+  contextIsArmed(context: ContextHandle): boolean;
+  contextInHomeThread(context: ContextHandle): boolean;
+  contextAttach(context: ContextHandle, mainContext: MainContextHandle | null, priority: number): void;
+  contextDetach(context: ContextHandle): void;
+  contextPoll(context: ContextHandle, blocking: boolean): Driven;
+  contextNotify(context: ContextHandle): void;
+  contextStats(context: ContextHandle): AioStats;
+  contextMakeCurrent(context: ContextHandle): void;
+  contextClearCurrent(): void;
+  currentContext(): object | null;
+  armedContexts(): string[];
+  contextBhPoll(context: ContextHandle): Driven;
+  contextPrepare(context: ContextHandle): boolean;
+  contextPending(context: ContextHandle): boolean;
+  contextDispatch(context: ContextHandle): Driven;
+  contextComputeTimeout(context: ContextHandle): bigint;
+  contextNotifyAccept(context: ContextHandle): void;
+  contextNotifyMe(context: ContextHandle): number;
+  contextNotified(context: ContextHandle): boolean;
+
+  // bottom-half.cc
+  bhNew(context: ContextHandle, name: string, slot: Slot): BottomHalfHandle;
+  bhSchedule(bh: BottomHalfHandle): void;
+  bhScheduleIdle(bh: BottomHalfHandle): void;
+  bhCancel(bh: BottomHalfHandle): void;
+  bhCheckOpen(bh: BottomHalfHandle): void;
+  bhIsScheduled(bh: BottomHalfHandle): boolean;
+  bhClose(bh: BottomHalfHandle): void;
+  scheduleOneshot(context: ContextHandle, name: string, slot: Slot): void;
+
+  // timer.cc: whole nanoseconds that fit into 64 bits
+  timerNew(
+    context: ContextHandle,
+    clock: ClockHandle,
+    external: boolean,
+    name: string,
+    slot: Slot,
+  ): TimerHandle;
+  timerAfterNs(timer: TimerHandle, delay: number | bigint): void;
+  timerEveryNs(timer: TimerHandle, interval: number | bigint): void;
+  timerModNs(timer: TimerHandle, expire: number | bigint): void;
+  timerAnticipateNs(timer: TimerHandle, expire: number | bigint): void;
+  timerDel(timer: TimerHandle): void;
+  timerClose(timer: TimerHandle): void;
+  timerIsPending(timer: TimerHandle): boolean;
+  timerExpireNs(timer: TimerHandle): bigint | null;
+
+  // clock.cc
+  clockGet(type: number): ClockHandle;
+  clockManual(start: number | bigint): ClockHandle;
+  clockNowNs(clock: ClockHandle): bigint;
+  clockNow(clock: ClockHandle): number;
+  clockSetNs(clock: ClockHandle, now: number | bigint): void;
+  clockAdvanceNs(clock: ClockHandle, distance: number | bigint): void;
+  clockIsEnabled(clock: ClockHandle): boolean;
+  clockSetEnabled(clock: ClockHandle, enabled: boolean): void;
+  clockDeadlineNs(clock: ClockHandle, external: boolean): bigint;
+
+  // handler.cc: a slot of -1 for no callback
+  setFdHandler(context: ContextHandle, fd: number, read: Slot, write: Slot, error: Slot, name: string): void;
+  setNotifierHandler(
+    context: ContextHandle,
+    notifier: NotifierHandle,
+    read: Slot,
+    error: Slot,
+    name: string,
+  ): void;
+  removeFdHandler(context: ContextHandle, fd: number): void;
+
+  // notifier.cc
+  notifierNew(active: boolean): NotifierHandle;
+  notifierFd(notifier: NotifierHandle): number;
+  notifierSet(notifier: NotifierHandle): void;
+  notifierTestAndClear(notifier: NotifierHandle): boolean;
+  notifierClose(notifier: NotifierHandle): void;
+
+  // main-context.cc
+  mainContextDefault(): MainContextHandle;
+  mainContextNew(): MainContextHandle;
+  mainContextAt(address: number, gtype: bigint): MainContextHandle | undefined;
+  mainContextIteration(mainContext: MainContextHandle, mayBlock: boolean): Driven;
+  mainContextPending(mainContext: MainContextHandle): boolean;
+  mainContextWakeup(mainContext: MainContextHandle): void;
+  mainContextClose(mainContext: MainContextHandle): void;
+
+  // fds.cc
+  pipe(): { read: number; write: number };
+  socketPair(): [number, number];
+  openPty(columns: number, rows: number): { master: number; slave: number; path: string };
+  tryRead(fd: number, buffer: Uint8Array): number | null;
+  tryWrite(fd: number, data: Uint8Array): number | null;
+  closeFd(fd: number): void;
+}

@@ -1,0 +1,95 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+import { checkBoolean, checkObject, invalidThis, invalidType, isObject } from './arguments.js';
+import { AioError } from './errors.js';
+import { native } from './load.js';
+import type { NotifierHandle } from './native.js';
+
+/** What watches notifiers for a context: it has to stop before a notifier's file descriptor is closed. */
+export interface NotifierWatcher {
+  unwatch(fd: number): void;
+}
+
+/** The handle of `value`, which has to be a notifier, and who watches it. */
+export let notifierParts: (
+  value: unknown,
+  name: string,
+) => { handle: NotifierHandle; watchers: Set<NotifierWatcher> };
+
+/**
+ * An event notifier: a flag that can be set, and that a context can watch with `setEventNotifier()`. It is a
+ * non-blocking eventfd(2), so whatever has its file descriptor can set it too. The original's `EventNotifier`.
+ */
+export class EventNotifier implements Disposable {
+  readonly #handle: NotifierHandle;
+  readonly #watchers = new Set<NotifierWatcher>();
+
+  static {
+    notifierParts = (value, name) => {
+      if (!isObject(value) || !(#handle in value))
+        throw invalidType(name, 'an instance of EventNotifier', value);
+      return { handle: value.#handle, watchers: value.#watchers };
+    };
+  }
+
+  /**
+   * Makes a notifier. The original's `event_notifier_init`.
+   *
+   * @param options - `active`: whether it is set from the start
+   * @throws an {@link AioError} with the errno if there are no file descriptors left
+   */
+  constructor(options: { active?: boolean } = {}) {
+    checkObject(options, 'options');
+    const { active = false } = options;
+    checkBoolean(active, 'options.active');
+    this.#handle = native.notifierNew(active);
+  }
+
+  /**
+   * Its file descriptor, which stays its own. The original's `event_notifier_get_fd`.
+   *
+   * @throws `ERR_AIO_CLOSED`
+   */
+  get fd(): number {
+    if (!isObject(this) || !(#handle in this)) throw invalidThis('EventNotifier');
+    const fd = native.notifierFd(this.#handle);
+    if (fd < 0) throw new AioError('ERR_AIO_CLOSED', 'The notifier is closed');
+    return fd;
+  }
+
+  /**
+   * Sets it. It stays set until it is cleared, however often it is set. The original's `event_notifier_set`.
+   *
+   * @throws `ERR_AIO_CLOSED`
+   */
+  set(): void {
+    if (!isObject(this) || !(#handle in this)) throw invalidThis('EventNotifier');
+    native.notifierSet(this.#handle);
+  }
+
+  /**
+   * Clears it. The original's `event_notifier_test_and_clear`.
+   *
+   * @returns whether it was set
+   * @throws `ERR_AIO_CLOSED`
+   */
+  testAndClear(): boolean {
+    if (!isObject(this) || !(#handle in this)) throw invalidThis('EventNotifier');
+    return native.notifierTestAndClear(this.#handle);
+  }
+
+  /**
+   * Closes its file descriptor; contexts that watch it stop doing so. Again: nothing. The original's
+   * `event_notifier_cleanup`.
+   */
+  close(): void {
+    if (!isObject(this) || !(#handle in this)) throw invalidThis('EventNotifier');
+    const fd = native.notifierFd(this.#handle);
+    for (const watcher of this.#watchers) watcher.unwatch(fd);
+    this.#watchers.clear();
+    native.notifierClose(this.#handle);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

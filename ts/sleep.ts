@@ -1,0 +1,62 @@
+import { checkObject, checkSignal } from './arguments.js';
+import { Clock } from './clock.js';
+import type { AioContext } from './context.js';
+import { AbortError } from './errors.js';
+
+/** How `AioContext.sleep()` sleeps. */
+export interface SleepOptions {
+  /** `Clock.realtime` by default. */
+  clock?: Clock;
+  /** Aborts it with an `AbortError`. */
+  signal?: AbortSignal;
+}
+
+/** What rejects the promises that are pending when their context is closed. */
+export type Sleepers = Set<(error: Error) => void>;
+
+/** `AioContext.sleep()`. */
+export function sleep(
+  context: AioContext,
+  sleepers: Sleepers,
+  ms: number,
+  options: SleepOptions,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    checkObject(options, 'options');
+    const { clock = Clock.realtime, signal } = options;
+    if (signal !== undefined) {
+      checkSignal(signal, 'options.signal');
+      if (signal.aborted) throw new AbortError(signal);
+    }
+
+    const fail = (error: Error): void => {
+      end();
+      reject(error);
+    };
+    const abort = (): void => {
+      if (signal) fail(new AbortError(signal));
+    };
+    const timer = context.timer(
+      clock,
+      () => {
+        end();
+        resolve();
+      },
+      { name: 'sleep' },
+    );
+    const end = (): void => {
+      timer.close();
+      signal?.removeEventListener('abort', abort);
+      sleepers.delete(fail);
+    };
+
+    try {
+      timer.after(ms);
+    } catch (error) {
+      timer.close();
+      throw error;
+    }
+    signal?.addEventListener('abort', abort, { once: true });
+    sleepers.add(fail);
+  });
+}

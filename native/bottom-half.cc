@@ -18,8 +18,7 @@ struct BottomHalf : Handle {
   AioBh* const bh;  // a reference
   bool closed = false;
 
-  BottomHalf(std::shared_ptr<OwnedContext> owned, AioBh* bh)
-      : Handle{kKind}, owned(std::move(owned)), bh(bh) {}
+  BottomHalf(std::shared_ptr<OwnedContext> owned, AioBh* bh) : Handle{kKind}, owned(std::move(owned)), bh(bh) {}
 
   ~BottomHalf() {
     Close();

@@ -40,7 +40,8 @@ void CallSlot(Environment& environment, uint32_t slot, napi_value argument) {
   if (environment.ended) return;
 
   napi_env env = environment.env;
-  HandleScope scope(env);
+  // Values made here are freed here: C calls from loops that never return to JavaScript.
+  Napi::HandleScope scope(env);
   if (!CanCall(environment)) return;
   napi_value dispatch = nullptr, receiver = nullptr, arguments[2] = {nullptr, argument};
   napi_get_reference_value(env, environment.dispatch, &dispatch);

@@ -5,19 +5,6 @@
 
 namespace aio {
 
-// Values made in its life are freed with it: C calls from loops that never return to JavaScript.
-class HandleScope {
- public:
-  explicit HandleScope(napi_env env) : env_(env) { napi_open_handle_scope(env, &scope_); }
-  ~HandleScope() { napi_close_handle_scope(env_, scope_); }
-  HandleScope(const HandleScope&) = delete;
-  HandleScope& operator=(const HandleScope&) = delete;
-
- private:
-  napi_env env_;
-  napi_handle_scope scope_ = nullptr;
-};
-
 // Calls the callback in @slot of the dispatcher's table, with at most one argument. Home thread; the
 // caller touches nothing afterwards that the callback may have closed. Whatever the callback throws has
 // been dealt with on return.

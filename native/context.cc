@@ -222,17 +222,13 @@ napi_value Current(napi_env env, napi_callback_info info) {
 // armedContexts(): the names of those that have something to do.
 napi_value Armed(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
-  napi_value names = nullptr;
-  uint32_t count = 0;
+  Napi::Array names = Napi::Array::New(env);
 
-  napi_create_array(env, &names);
   for (const auto& entry : arguments.environment().contexts) {
     AioContext* context = entry.first;
     if (aio_context_is_closed(context) || !aio_context_in_home_thread(context) || !aio_context_is_armed(context))
       continue;
-    napi_value name = nullptr;
-    napi_create_string_utf8(env, aio_context_get_name(context), NAPI_AUTO_LENGTH, &name);
-    napi_set_element(env, names, count++, name);
+    names.Set(names.Length(), aio_context_get_name(context));
   }
   return names;
 }
@@ -265,11 +261,9 @@ napi_value Stats(napi_env env, napi_callback_info info) {
 
   AioStats stats;
   aio_context_get_stats(open, &stats);
-  napi_value result = nullptr;
-  napi_create_object(env, &result);
-  for (const auto& each : kCounters)
-    napi_set_named_property(env, result, each.name, ToNumber(env, stats.*each.counter));
-  napi_set_named_property(env, result, "dispatching", ToValue(env, aio_context_get_dispatching(open)));
+  Napi::Object result = Napi::Object::New(env);
+  for (const auto& each : kCounters) result.Set(each.name, static_cast<double>(stats.*each.counter));
+  result.Set("dispatching", static_cast<bool>(aio_context_get_dispatching(open)));
   return result;
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <aio-gsource.h>
-#include <node_api.h>
+#include <napi.h>
 
 #include <cstddef>
 #include <cstdint>

@@ -18,20 +18,15 @@ namespace aio {
 
 namespace {
 
-void SetFd(napi_env env, napi_value object, const char* name, int fd) {
-  napi_set_named_property(env, object, name, ToNumber(env, fd));
-}
-
 napi_value Pipe(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   int fds[2];
   if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
     return ThrowErrno(arguments.environment(), errno, "pipe2", "Making a pipe");
 
-  napi_value result = nullptr;
-  napi_create_object(env, &result);
-  SetFd(env, result, "read", fds[0]);
-  SetFd(env, result, "write", fds[1]);
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("read", fds[0]);
+  result.Set("write", fds[1]);
   return result;
 }
 
@@ -41,9 +36,8 @@ napi_value SocketPair(napi_env env, napi_callback_info info) {
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
     return ThrowErrno(arguments.environment(), errno, "socketpair", "Making a pair of sockets");
 
-  napi_value result = nullptr;
-  napi_create_array_with_length(env, 2, &result);
-  for (uint32_t i = 0; i < 2; i++) napi_set_element(env, result, i, ToNumber(env, fds[i]));
+  Napi::Array result = Napi::Array::New(env, 2);
+  for (uint32_t i = 0; i < 2; i++) result.Set(i, fds[i]);
   return result;
 }
 
@@ -82,12 +76,10 @@ napi_value OpenPty(napi_env env, napi_callback_info info) {
   if (ioctl(slave.get(), TIOCSWINSZ, &size) < 0)
     return ThrowErrno(environment, errno, "ioctl", "Setting the size of the pseudo-terminal %s", path);
 
-  napi_value result = nullptr, name = nullptr;
-  napi_create_object(env, &result);
-  napi_create_string_utf8(env, path, NAPI_AUTO_LENGTH, &name);
-  SetFd(env, result, "master", master.Take());
-  SetFd(env, result, "slave", slave.Take());
-  napi_set_named_property(env, result, "path", name);
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("master", master.Take());
+  result.Set("slave", slave.Take());
+  result.Set("path", path);
   return result;
 }
 

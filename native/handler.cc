@@ -58,7 +58,7 @@ class HandlerRegistration {
     auto* self = static_cast<HandlerRegistration*>(data);
     Environment& environment = self->environment_;
     if (environment.ended) return;
-    HandleScope scope(environment.env);
+    Napi::HandleScope scope(environment.env);
     if (!CanCall(environment)) return;
     if (napi_value value = CreateError(environment, error))
       CallSlot(environment, self->error_, value);

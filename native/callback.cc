@@ -164,28 +164,35 @@ napi_value IsEnded(napi_env env, napi_callback_info info) {
   return ToValue(env, arguments.environment().ended);
 }
 
-void RunMainCallback(napi_env env, napi_value main, void*, void*) {
+// What the main function needs besides itself: its own call, until it has returned.
+struct MainCall {
+  napi_threadsafe_function function = nullptr;
+};
+
+void RunMainCallback(napi_env env, napi_value main, void* context, void*) {
+  std::unique_ptr<MainCall> call(static_cast<MainCall*>(context));
   if (env == nullptr) return;
   napi_value receiver = nullptr, error = nullptr;
   napi_get_undefined(env, &receiver);
   if (napi_call_function(env, receiver, main, 0, nullptr, nullptr) == napi_pending_exception &&
       napi_get_and_clear_last_exception(env, &error) == napi_ok)
     napi_fatal_exception(env, error);
+  // Not earlier: a run of Node's loop that is nested in main would free the function under this call.
+  napi_release_threadsafe_function(call->function, napi_tsfn_release);
 }
 
 // runMain(main): calls it from a macrotask that starves nothing of Node's when it does not return. In a
 // timer or an immediate a nested run of Node's loop would find the other timers, or immediates, missing.
 napi_value RunMain(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
+  auto call = std::make_unique<MainCall>();
   napi_value name = nullptr;
-  napi_threadsafe_function function = nullptr;
 
   napi_create_string_utf8(env, "aio-gsource:runMain", NAPI_AUTO_LENGTH, &name);
-  if (napi_create_threadsafe_function(env, arguments[0], nullptr, name, 1, 1, nullptr, nullptr, nullptr,
-                                      RunMainCallback, &function) != napi_ok)
+  if (napi_create_threadsafe_function(env, arguments[0], nullptr, name, 1, 1, nullptr, nullptr, call.get(),
+                                      RunMainCallback, &call->function) != napi_ok)
     return Throw(arguments.environment(), AIO_ERROR_UNAVAILABLE, "runMain() could not be scheduled");
-  napi_call_threadsafe_function(function, nullptr, napi_tsfn_nonblocking);
-  napi_release_threadsafe_function(function, napi_tsfn_release);
+  napi_call_threadsafe_function(call.release()->function, nullptr, napi_tsfn_nonblocking);
   return nullptr;
 }
 

@@ -88,6 +88,7 @@ const current: { made: AioContext | null } = { made: null };
 export class AioContext implements Disposable, AsyncDisposable {
   readonly #handle: ContextHandle;
   readonly #name: string;
+  readonly #monitor: Monitor;
   readonly #handlers: HandlerTable;
   readonly #sleepers: Sleepers = new Set();
 
@@ -115,6 +116,7 @@ export class AioContext implements Disposable, AsyncDisposable {
 
     this.#handle = native.contextNew(this, name, index);
     this.#name = name ?? native.contextName(this.#handle);
+    this.#monitor = monitors[native.contextMonitor(this.#handle)] as Monitor;
     this.#handlers = new HandlerTable(this, this.#handle);
     warnOfUndriven();
   }
@@ -154,7 +156,8 @@ export class AioContext implements Disposable, AsyncDisposable {
 
   /** How it watches file descriptors. */
   get monitor(): Monitor {
-    return monitors[native.contextMonitor(AioContext.#handleOf(this))] as Monitor;
+    if (!isObject(this) || !(#handle in this)) throw invalidThis('AioContext');
+    return this.#monitor;
   }
 
   /** Whether it is closed. */

@@ -86,7 +86,8 @@ const frameSymbol = Object.getOwnPropertySymbols(newResource()).find(
 function hasStore(): boolean {
   const current = executionAsyncResource() as Record<symbol, unknown>;
   for (const symbol of Object.getOwnPropertySymbols(current))
-    if (!ownSymbols.has(symbol.description) && symbol !== frameSymbol && current[symbol] !== undefined) return true;
+    if (!ownSymbols.has(symbol.description) && symbol !== frameSymbol && current[symbol] !== undefined)
+      return true;
   if (frameSymbol === undefined) return false;
   return (newResource() as unknown as Record<symbol, unknown>)[frameSymbol] !== undefined;
 }

@@ -1,0 +1,357 @@
+import assert from 'node:assert/strict';
+
+import { type AioContext, Clock, EventNotifier } from 'aio-gsource';
+import { bhPoll, dispatch } from 'aio-gsource/internals';
+
+import {
+  aioError,
+  drain,
+  type Loop,
+  matrix,
+  runScript,
+  scriptLines,
+  sorted,
+  withLoop,
+  write,
+} from './helpers.js';
+
+/** Arms a callback of each kind once, so that it runs in the next pass. */
+const kinds: Record<string, (loop: Loop, callback: () => void) => void> = {
+  'bottom half': ({ ctx }, callback) => {
+    ctx.bh(callback).schedule();
+  },
+  'idle bottom half': ({ ctx }, callback) => {
+    ctx.bh(callback).scheduleIdle();
+  },
+  oneshot: ({ ctx }, callback) => {
+    ctx.scheduleOneshot(callback);
+  },
+  'read handler': (loop, callback) => {
+    const { read, write: end } = loop.pipe();
+    loop.ctx.setFdHandler(read, {
+      read: (fd) => {
+        drain(fd);
+        callback();
+      },
+    });
+    write(end, 'x');
+  },
+  'write handler': (loop, callback) => {
+    const { write: end } = loop.pipe();
+    loop.ctx.setFdHandler(end, {
+      write: (fd) => {
+        loop.ctx.setFdHandler(fd, null);
+        callback();
+      },
+    });
+  },
+  'error handler': (loop, callback) => {
+    const { read } = loop.pipe();
+    loop.ctx.setFdHandler(read, { read: () => undefined, error: callback });
+    loop.closeFd(read);
+  },
+  notifier: ({ ctx }, callback) => {
+    const notifier = new EventNotifier({ active: true });
+    ctx.setEventNotifier(notifier, {
+      read: () => {
+        notifier.close();
+        callback();
+      },
+    });
+  },
+  timer: ({ ctx }, callback) => {
+    ctx.timer(Clock.manual(), callback).modNs(0);
+  },
+  'repeating timer': ({ ctx }, callback) => {
+    const clock = Clock.manual();
+    const timer = ctx.timer(clock, () => {
+      timer.del();
+      callback();
+    });
+    timer.every(1);
+    clock.advance(1);
+  },
+};
+
+/** Arms one of each kind; the error handler last, for the others would get the number of its descriptor. */
+function armAll(loop: Loop, callback: (kind: string) => void): void {
+  const { 'error handler': last, ...others } = kinds;
+  for (const [kind, arm] of Object.entries({ ...others, 'error handler': last }))
+    arm?.(loop, () => {
+      callback(kind);
+    });
+}
+
+function thrownBy(body: () => unknown): unknown {
+  try {
+    body();
+  } catch (error) {
+    return error;
+  }
+  return assert.fail('nothing was thrown');
+}
+
+describe('AioContext: exceptions', () => {
+  for (const [kind, arm] of Object.entries(kinds)) {
+    matrix(`N5: thrown in a ${kind} it surfaces once, and the loop works on`, (loop) => {
+      const error = new Error(kind);
+      let calls = 0;
+      arm(loop, () => {
+        calls++;
+        throw error;
+      });
+
+      assert.equal(
+        thrownBy(() => loop.step()),
+        error,
+      );
+      loop.steps(4);
+      assert.equal(calls, 1);
+
+      let works = false;
+      arm(loop, () => (works = true));
+      loop.step();
+      assert.ok(works);
+    });
+
+    matrix(`N5: all others of the pass of a throwing ${kind} still run`, (loop) => {
+      const order: string[] = [];
+      armAll(loop, (each) => {
+        if (each === kind) throw new Error('in passing');
+        order.push(each);
+      });
+
+      assert.throws(() => loop.step(), /in passing/);
+
+      assert.deepEqual(sorted(order), sorted(Object.keys(kinds).filter((each) => each !== kind)));
+    });
+  }
+
+  matrix('N5: several of one pass are an AggregateError, in their order', (loop) => {
+    const names = Object.keys(kinds);
+    armAll(loop, (kind) => {
+      throw new Error(kind);
+    });
+
+    const error = thrownBy(() => loop.step());
+
+    assert.ok(error instanceof AggregateError);
+    assert.equal(error.errors.length, names.length);
+    const messages = error.errors.map((each: Error) => each.message);
+    assert.deepEqual(sorted(messages), sorted(names));
+    assert.equal(messages[0], 'bottom half');
+    loop.steps(2);
+  });
+
+  for (const value of [
+    null,
+    undefined,
+    0,
+    '',
+    false,
+    'text',
+    Symbol.iterator,
+    1n,
+    () => undefined,
+    Object.create(null),
+  ])
+    matrix(
+      `N5: throw ${typeof value} ${String(value === Object(value) ? '' : value)}`,
+      (loop) => {
+        loop.ctx.scheduleOneshot(() => {
+          throw value;
+        });
+
+        assert.equal(
+          thrownBy(() => loop.step()),
+          value,
+        );
+        loop.step();
+      },
+      ['poll', 'glib'],
+    );
+
+  matrix('N5: a nested pass throws where it was called', (loop) => {
+    const order: string[] = [];
+    loop.ctx.scheduleOneshot(() => {
+      loop.ctx.scheduleOneshot(() => {
+        throw new Error('inner');
+      });
+      assert.throws(() => loop.step(), /inner/);
+      order.push('caught');
+    });
+
+    loop.step();
+    loop.step();
+
+    assert.deepEqual(order, ['caught']);
+  });
+
+  matrix('N5: not caught there, it is thrown on by the outer pass', (loop) => {
+    const error = new Error('inner');
+    let after = false;
+    loop.ctx.scheduleOneshot(() => {
+      loop.ctx.scheduleOneshot(() => {
+        throw error;
+      });
+      loop.step();
+      after = true;
+    });
+    loop.ctx.scheduleOneshot(() => undefined);
+
+    assert.equal(
+      thrownBy(() => loop.step()),
+      error,
+    );
+    assert.equal(after, false);
+    loop.step();
+  });
+
+  matrix('N5: closing and throwing', (loop) => {
+    loop.ctx.scheduleOneshot(() => {
+      loop.ctx.close();
+      throw new Error('closed');
+    });
+
+    assert.throws(() => loop.step(), /closed/);
+    assert.ok(loop.ctx.closed);
+  });
+
+  matrix('N5: a throwing bottom half that is scheduled again runs again', (loop) => {
+    let runs = 0;
+    const bh = loop.ctx.bh(() => {
+      bh.schedule();
+      throw new Error(String(++runs));
+    });
+    bh.schedule();
+
+    for (let i = 1; i <= 5; i++) assert.throws(() => loop.step(), new RegExp(`^Error: ${String(i)}$`));
+    bh.close();
+  });
+
+  matrix('N5: a throwing every() goes on', (loop) => {
+    const clock = Clock.manual();
+    using timer = loop.ctx.timer(clock, () => {
+      throw new Error('tick');
+    });
+    timer.every(1);
+
+    for (let i = 1; i <= 3; i++) {
+      clock.advance(1);
+      assert.throws(() => loop.step(), /tick/);
+    }
+  });
+
+  withLoop('N5: a throwing call() throws to its caller, whatever drives', ({ ctx }) => {
+    const bh = ctx.bh(() => {
+      throw new Error('called');
+    });
+    const seen: string[] = [];
+    ctx.scheduleOneshot(() => {
+      assert.throws(() => {
+        bh.call();
+      }, /called/);
+      seen.push('in a callback');
+    });
+
+    assert.throws(() => {
+      bh.call();
+    }, /called/);
+    ctx.poll(false);
+
+    assert.deepEqual(seen, ['in a callback']);
+  });
+
+  const ways: Record<string, (ctx: AioContext) => unknown> = {
+    waitWhile: (ctx) => {
+      ctx.waitWhile(() => true);
+    },
+    blockOn: (ctx) => ctx.blockOn(new Promise(() => undefined)),
+    bhPoll: (ctx) => bhPoll(ctx),
+    dispatch: (ctx) => dispatch(ctx),
+    'poll(true)': (ctx) => ctx.poll(true),
+  };
+  for (const [way, drive] of Object.entries(ways))
+    withLoop(`N5: thrown by ${way}`, ({ ctx }) => {
+      const error = new Error(way);
+      ctx.scheduleOneshot(() => {
+        throw error;
+      });
+
+      assert.equal(
+        thrownBy(() => drive(ctx)),
+        error,
+      );
+      assert.equal(ctx.poll(false), false);
+    });
+
+  withLoop('N5: the error of a handler that dies in silence is thrown with the others', (loop) => {
+    const { read } = loop.pipe();
+    loop.ctx.setFdHandler(read, { read: () => undefined });
+    loop.closeFd(read);
+    loop.ctx.scheduleOneshot(() => {
+      throw new Error('first');
+    });
+
+    const error = thrownBy(() => loop.step());
+
+    assert.ok(error instanceof AggregateError);
+    assert.deepEqual(
+      error.errors.map((each: Error & { code?: string }) => each.code ?? each.message),
+      ['first', 'EBADF'],
+    );
+    assert.ok(aioError('EBADF').name === (error.errors[1] as Error).name);
+  });
+
+  withLoop('N5: the stack overflows in nested polls: a RangeError, and the loop works on', ({ ctx }) => {
+    const down = (): void => {
+      ctx.scheduleOneshot(down);
+      ctx.poll(false);
+    };
+    ctx.scheduleOneshot(down);
+
+    let error: unknown = thrownBy(() => ctx.poll(false));
+    while (error instanceof AggregateError) error = error.errors[0];
+    assert.ok(error instanceof RangeError, String(error));
+    ctx.close();
+  });
+
+  it('an async callback that rejects is an unhandledRejection', async () => {
+    const lines = await scriptLines(
+      'cjs',
+      `process.on('unhandledRejection', (error) => console.log('unhandled', error.message));
+      const ctx = new aio.AioContext();
+      ctx.scheduleOneshot(async () => { throw new Error('async'); });
+      console.log(ctx.poll(false));
+      ctx.close();`,
+    );
+
+    assert.deepEqual(sorted(lines), ['true', 'unhandled async']);
+  });
+
+  it('what a nextTick throws is an uncaughtException, and the pass goes on', async () => {
+    const lines = await scriptLines(
+      'cjs',
+      `process.on('uncaughtException', (error) => console.log('uncaught', error.message));
+      const ctx = new aio.AioContext();
+      ctx.scheduleOneshot(() => { process.nextTick(() => { throw new Error('tick'); }); process.nextTick(() => console.log('next')); });
+      ctx.scheduleOneshot(() => console.log('second'));
+      console.log(ctx.poll(false));
+      ctx.close();`,
+    );
+
+    assert.deepEqual(lines, ['uncaught tick', 'next', 'second', 'true']);
+  });
+
+  it('not caught by the script it ends the process as any other', async () => {
+    const { code, stderr } = await runScript(
+      'cjs',
+      `const ctx = new aio.AioContext();
+      ctx.scheduleOneshot(() => { throw new Error('the end'); });
+      ctx.poll(false);`,
+    );
+
+    assert.equal(code, 1);
+    assert.match(stderr, /Error: the end\n {4}at /);
+  });
+});

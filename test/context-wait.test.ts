@@ -1,0 +1,261 @@
+import assert from 'node:assert/strict';
+
+import { AioContext, Clock, EventNotifier } from 'aio-gsource';
+
+import { aioError, closedError, drain, duration, matrix, withLoop, write } from './helpers.js';
+
+const timedOut = aioError('ERR_AIO_TIMEOUT');
+const wouldHang = aioError('ERR_AIO_WOULD_HANG');
+const aborted = (cause: unknown): object => ({ name: 'AbortError', code: 'ABORT_ERR', cause });
+
+describe('AioContext: waitWhile', () => {
+  withLoop('does not wait when the condition is false at first', ({ ctx }) => {
+    const { polls } = ctx.stats();
+
+    ctx.waitWhile(() => false);
+
+    assert.equal(ctx.stats().polls, polls);
+  });
+
+  withLoop('waits for a bottom half, a descriptor, a notifier, a timer', (loop) => {
+    const { ctx } = loop;
+    const { read, write: end } = loop.pipe();
+    using notifier = new EventNotifier();
+    let waiting = true;
+    const done = (): void => {
+      waiting = false;
+    };
+    ctx.setFdHandler(read, {
+      read: (fd) => {
+        drain(fd);
+        done();
+      },
+    });
+    ctx.setEventNotifier(notifier, { read: done });
+    for (const cause of [
+      () => {
+        ctx.scheduleOneshot(done);
+      },
+      () => {
+        write(end, 'x');
+      },
+      () => {
+        notifier.set();
+      },
+      () => {
+        ctx.timer(Clock.realtime, done).after(2);
+      },
+      () => {
+        ctx.bh(done).scheduleIdle();
+      },
+    ]) {
+      waiting = true;
+      cause();
+      ctx.waitWhile(() => waiting);
+      assert.equal(waiting, false);
+    }
+  });
+
+  withLoop('runs other callbacks meanwhile', ({ ctx }) => {
+    let ticks = 0;
+    using timer = ctx.timer(Clock.realtime, () => ticks++);
+    timer.every(1);
+
+    ctx.waitWhile(() => ticks < 5);
+
+    assert.equal(ticks, 5);
+  });
+
+  withLoop('a timeout ends it', ({ ctx }) => {
+    const took = duration(() => {
+      assert.throws(() => {
+        ctx.waitWhile(() => true, { timeout: 10 });
+      }, timedOut);
+    });
+
+    assert.ok(took >= 10 && took < 1000);
+    assert.throws(
+      () => {
+        ctx.waitWhile(() => true);
+      },
+      wouldHang,
+      'the timer of the timeout is gone',
+    );
+  });
+
+  withLoop('a timeout that is not reached leaves nothing behind', ({ ctx }) => {
+    let waiting = true;
+    ctx.scheduleOneshot(() => (waiting = false));
+
+    ctx.waitWhile(() => waiting, { timeout: 10_000 });
+
+    assert.throws(() => {
+      ctx.waitWhile(() => true);
+    }, wouldHang);
+  });
+
+  withLoop('a timeout of 0 polls once at least', ({ ctx }) => {
+    let waiting = true;
+    ctx.scheduleOneshot(() => (waiting = false));
+
+    ctx.waitWhile(() => waiting, { timeout: 0 });
+
+    assert.throws(() => {
+      ctx.waitWhile(() => true, { timeout: 0 });
+    }, timedOut);
+  });
+
+  withLoop('a signal ends it, with its reason as cause', ({ ctx }) => {
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    ctx
+      .timer(Clock.realtime, () => {
+        controller.abort(reason);
+      })
+      .after(5);
+
+    assert.throws(() => {
+      ctx.waitWhile(() => true, { signal: controller.signal });
+    }, aborted(reason));
+    assert.throws(
+      () => {
+        ctx.waitWhile(() => true, { signal: controller.signal });
+      },
+      aborted(reason),
+      'aborted before',
+    );
+    ctx.waitWhile(() => false, { signal: new AbortController().signal });
+  });
+
+  withLoop('without anything armed it would hang', ({ ctx }) => {
+    ctx.bh(() => undefined);
+    ctx.timer(Clock.manual(), () => undefined);
+
+    assert.throws(() => {
+      ctx.waitWhile(() => true);
+    }, wouldHang);
+  });
+
+  withLoop('when the last thing that was armed has run it would hang', ({ ctx }) => {
+    let ran = false;
+    ctx.scheduleOneshot(() => (ran = true));
+
+    assert.throws(() => {
+      ctx.waitWhile(() => true);
+    }, wouldHang);
+    assert.ok(ran);
+  });
+
+  withLoop('a timer on a disabled clock is not armed', ({ ctx }) => {
+    using timer = ctx.timer(Clock.virtual, () => undefined);
+    timer.mod(0);
+    Clock.virtual.enabled = false;
+    try {
+      assert.throws(() => {
+        ctx.waitWhile(() => true);
+      }, wouldHang);
+    } finally {
+      Clock.virtual.enabled = true;
+    }
+  });
+
+  withLoop('what the condition throws is thrown', ({ ctx }) => {
+    const error = new Error('condition');
+
+    assert.throws(() => {
+      ctx.waitWhile(() => {
+        throw error;
+      });
+    }, error);
+  });
+
+  withLoop('nests', ({ ctx }) => {
+    const order: string[] = [];
+    ctx.scheduleOneshot(() => {
+      ctx.scheduleOneshot(() => order.push('inner'));
+      ctx.waitWhile(() => !order.includes('inner'));
+      order.push('outer');
+    });
+
+    ctx.waitWhile(() => !order.includes('outer'));
+
+    assert.deepEqual(order, ['inner', 'outer']);
+  });
+
+  withLoop('ends when its context is closed in a callback', ({ ctx }) => {
+    ctx.scheduleOneshot(() => {
+      ctx.close();
+    });
+
+    assert.throws(() => {
+      ctx.waitWhile(() => true);
+    }, closedError);
+  });
+
+  it('works inside a microtask', async () => {
+    await Promise.resolve();
+    using ctx = new AioContext();
+    let waiting = true;
+    ctx.timer(Clock.realtime, () => (waiting = false)).after(1);
+
+    ctx.waitWhile(() => waiting);
+  });
+});
+
+describe('AioContext: sleep', () => {
+  matrix('resolves on its clock', async (loop) => {
+    const clock = Clock.manual();
+    let slept = false;
+    const sleeping = loop.ctx.sleep(10, { clock }).then(() => (slept = true));
+
+    clock.advance(9);
+    loop.step();
+    await Promise.resolve();
+    assert.equal(slept, false);
+    clock.advance(1);
+    loop.step();
+    await sleeping;
+
+    assert.ok(slept);
+  });
+
+  withLoop('is on the realtime clock without one', ({ ctx }) => {
+    const took = duration(() => {
+      ctx.blockOn(ctx.sleep(5));
+    });
+
+    assert.ok(took >= 5);
+  });
+
+  withLoop('a signal rejects it, and disarms it', async ({ ctx }) => {
+    const controller = new AbortController();
+    const sleeping = ctx.sleep(10_000, { signal: controller.signal });
+
+    controller.abort('why');
+
+    await assert.rejects(sleeping, aborted('why'));
+    await assert.rejects(ctx.sleep(1, { signal: controller.signal }), aborted('why'), 'aborted before');
+  });
+
+  withLoop('once it has slept the signal does nothing', ({ ctx }) => {
+    const controller = new AbortController();
+
+    ctx.blockOn(ctx.sleep(1, { signal: controller.signal }));
+    controller.abort();
+  });
+
+  withLoop('closing the context rejects it', async ({ ctx }) => {
+    const sleeping = ctx.sleep(10_000);
+
+    ctx.close();
+
+    await assert.rejects(sleeping, closedError);
+  });
+
+  withLoop('its errors are rejections', async ({ ctx }) => {
+    await assert.rejects(ctx.sleep(NaN), { code: 'ERR_OUT_OF_RANGE' });
+    await assert.rejects(ctx.sleep('1' as never), { code: 'ERR_INVALID_ARG_TYPE' });
+    ctx.close();
+    await assert.rejects(ctx.sleep(1), closedError);
+  });
+});

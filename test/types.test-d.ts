@@ -1,0 +1,139 @@
+// Compiled by api-types.test.ts with nothing but @types/node. Nothing here is run.
+/* eslint @typescript-eslint/no-unused-vars: off, @typescript-eslint/no-unnecessary-type-parameters: off,
+   @typescript-eslint/no-unsafe-call: off, @typescript-eslint/no-unsafe-class-instance-assignment: off,
+   @typescript-eslint/no-meaningless-void-operator: off, no-unused-private-class-members: off */
+import {
+  AioContext,
+  type AioError,
+  type AioStats,
+  type BottomHalf,
+  Clock,
+  EventNotifier,
+  type FdHandler,
+  MainContext,
+  type ManualClock,
+  type NodeGtkMainContext,
+  type NotifierHandler,
+  Priority,
+  runMain,
+  Timer,
+} from 'aio-gsource';
+import { openPty, pipe, socketPair, tryRead, tryWrite } from 'aio-gsource/fds';
+import { computeTimeoutNs, notifyMe } from 'aio-gsource/internals';
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+/** Compiles only where the value has exactly that type. */
+function exactly<Expected>() {
+  return <Actual>(_value: Actual, _same: Equal<Actual, Expected>): void => undefined;
+}
+
+declare const ctx: AioContext;
+declare const gtk: NodeGtkMainContext;
+
+// Good use
+exactly<AioContext | null>()(AioContext.current, true);
+exactly<'poll' | 'epoll' | 'io_uring'>()(ctx.monitor, true);
+exactly<AioContext>()(ctx.attach(), true);
+ctx.attach(null).attach(new MainContext(), { priority: Priority.belowRedraw }).attach(gtk);
+exactly<boolean>()(ctx.poll(true), true);
+exactly<number>()(ctx.blockOn(Promise.resolve(1)), true);
+exactly<string>()(ctx.blockOn({ then: null as never } as PromiseLike<string>, { timeout: 5 }), true);
+exactly<Promise<void>>()(ctx.sleep(5, { clock: Clock.host, signal: AbortSignal.timeout(5) }), true);
+exactly<AioStats>()(ctx.stats(), true);
+exactly<BottomHalf>()(
+  ctx.bh(
+    (bh: BottomHalf) => {
+      bh.schedule();
+    },
+    { name: 'x' },
+  ),
+  true,
+);
+exactly<Timer>()(
+  ctx.timer(
+    Clock.realtime,
+    (timer) => {
+      timer.modNs(5n);
+    },
+    { scale: 'us', external: true },
+  ),
+  true,
+);
+exactly<ManualClock>()(Clock.manual(5n), true);
+exactly<bigint>()(Clock.host.nowNs(), true);
+exactly<bigint | null>()(ctx.timer(Clock.virtual, () => undefined).expireTimeNs, true);
+exactly<bigint | null>()(Clock.virtual.deadlineNs, true);
+ctx.setFdHandler(0, {
+  read(fd) {
+    exactly<number>()(fd, true);
+  },
+  error(error) {
+    exactly<AioError>()(error, true);
+  },
+});
+ctx.setFdHandler(0, null);
+ctx.setEventNotifier(new EventNotifier({ active: true }), {
+  read: (n) => {
+    exactly<EventNotifier>()(n, true);
+  },
+});
+ctx.waitWhile(() => true, { signal: new AbortController().signal });
+runMain(() => undefined);
+Clock.virtual.enabled = false;
+exactly<{ read: number; write: number }>()(pipe(), true);
+exactly<[number, number]>()(socketPair(), true);
+exactly<number | null>()(tryRead(0, new Uint8Array(5)), true);
+exactly<number | null>()(tryWrite(0, Buffer.from('x')), true);
+exactly<string>()(openPty({ columns: 80, rows: 25 }).path, true);
+exactly<bigint>()(computeTimeoutNs(ctx), true);
+exactly<number>()(notifyMe(ctx), true);
+
+export function disposables(): void {
+  using context = new AioContext();
+  using _current = context.makeCurrent();
+  using _bh = context.bh(() => undefined);
+  using _timer = context.timer(Clock.realtime, () => undefined);
+  using _notifier = new EventNotifier();
+  const both: Disposable & AsyncDisposable = context;
+  void both;
+}
+
+class Reader implements FdHandler {
+  #bytes = 0;
+  read(): void {
+    this.#bytes++;
+  }
+}
+ctx.setFdHandler(1, new Reader());
+const notifierHandler: NotifierHandler = { read: () => undefined };
+void notifierHandler;
+
+// Errors
+// @ts-expect-error an unknown monitor
+new AioContext({ monitor: 'kqueue' });
+// @ts-expect-error blocking is needed
+ctx.poll();
+// @ts-expect-error not a number
+ctx.poll(1);
+// @ts-expect-error not a main context
+ctx.attach({});
+// @ts-expect-error not a clock
+ctx.timer(Date, () => undefined);
+// @ts-expect-error an unknown scale
+ctx.timer(Clock.realtime, () => undefined, { scale: 's' });
+// @ts-expect-error the name is read-only
+ctx.name = 'x';
+// @ts-expect-error the state is read-only
+ctx.bh(() => undefined).scheduled = true;
+// @ts-expect-error a time is a number or a bigint
+ctx.timer(Clock.realtime, () => undefined).after('5');
+// @ts-expect-error only a manual clock can be moved
+Clock.realtime.advance(5);
+// @ts-expect-error a notifier has no write
+ctx.setEventNotifier(new EventNotifier(), { read: () => undefined, write: () => undefined });
+// @ts-expect-error a promise, not a value
+ctx.blockOn(5);
+// @ts-expect-error made by AioContext.timer() only
+new Timer();
+// @ts-expect-error a text is no buffer
+tryRead(0, 'x');

@@ -36,19 +36,37 @@ bool IsTerminated(Environment& environment) {
   return status != napi_ok;
 }
 
+namespace {
+
+// The rest of the call, where the values that it needs are there, and a scope for those that it makes.
+void Call(Environment& environment, napi_value dispatch, napi_value receiver, uint32_t slot, napi_value argument) {
+  napi_env env = environment.env;
+  napi_value arguments[2] = {nullptr, argument};
+
+  napi_create_uint32(env, slot, &arguments[0]);
+  environment.call_depth++;
+  napi_status status = napi_call_function(env, receiver, dispatch, argument ? 2 : 1, arguments, nullptr);
+  environment.call_depth--;
+  if (status != napi_ok) CallFailed(environment);
+}
+
+}  // namespace
+
 void CallSlot(Environment& environment, uint32_t slot, napi_value argument) {
   if (environment.ended) return;
+  if (argument == nullptr && environment.frame != nullptr && environment.frame->CallsDirectly()) {
+    environment.frame->CallSlot(slot);
+    return;
+  }
 
   napi_env env = environment.env;
   // Values made here are freed here: C calls from loops that never return to JavaScript.
   Napi::HandleScope scope(env);
   if (!CanCall(environment)) return;
-  napi_value dispatch = nullptr, receiver = nullptr, arguments[2] = {nullptr, argument};
+  napi_value dispatch = nullptr, receiver = nullptr;
   napi_get_reference_value(env, environment.dispatch, &dispatch);
   napi_get_undefined(env, &receiver);
-  napi_create_uint32(env, slot, &arguments[0]);
-  if (napi_call_function(env, receiver, dispatch, argument ? 2 : 1, arguments, nullptr) != napi_ok)
-    CallFailed(environment);
+  Call(environment, dispatch, receiver, slot, argument);
 }
 
 void CallFailed(Environment& environment) {
@@ -71,13 +89,20 @@ DriverFrame::DriverFrame(Environment& environment, int callback_depth, GMainCont
     : environment_(environment),
       outer_(environment.frame),
       callback_depth_(callback_depth),
+      call_depth_(environment.call_depth),
       main_context_(main_context) {
   environment.frame = this;
+  napi_get_reference_value(environment.env, environment.dispatch, &dispatch_);
+  napi_get_undefined(environment.env, &receiver_);
 }
 
 DriverFrame::~DriverFrame() {
   environment_.frame = outer_;
   if (errors_ != nullptr) napi_delete_reference(environment_.env, errors_);
+}
+
+void DriverFrame::CallSlot(uint32_t slot) {
+  if (CanCall(environment_)) Call(environment_, dispatch_, receiver_, slot, nullptr);
 }
 
 void DriverFrame::Collect(napi_value error) {

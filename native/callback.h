@@ -52,12 +52,20 @@ class DriverFrame {
   }
   void Collect(napi_value error);
 
+  // Whether the callbacks of this very call are being called: their values, which are few, may wait for its
+  // end. A loop that one of them runs makes values without end.
+  bool CallsDirectly() const { return call_depth_ == environment_.call_depth && Drives(g_main_depth()); }
+  // Where it does: calls a slot without a look-up and a handle scope for each (benchmark bh).
+  void CallSlot(uint32_t slot);
+
  private:
   Environment& environment_;
   DriverFrame* const outer_;
   const int callback_depth_;
+  const int call_depth_;
   GMainContext* const main_context_;
-  napi_ref errors_ = nullptr;  // an Array
+  napi_ref errors_ = nullptr;                           // an Array
+  napi_value dispatch_ = nullptr, receiver_ = nullptr;  // valid as long as this
 };
 
 // Whether JavaScript can be called now, as far as is known.

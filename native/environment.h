@@ -53,6 +53,7 @@ class Environment {
   napi_ref throw_collected = nullptr;
 
   DriverFrame* frame = nullptr;  // the innermost
+  int call_depth = 0;            // calls of the dispatcher on the stack
   std::unordered_map<AioContext*, Context*> contexts;
 
   // Closes every context, so that nothing calls into an environment that is gone.

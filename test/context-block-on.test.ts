@@ -3,7 +3,16 @@ import { setTimeout as nodeTimeout } from 'node:timers/promises';
 
 import { Clock } from 'aio-gsource';
 
-import { aioError, closedError, drain, duration, scriptLines, withLoop, write } from './helpers.js';
+import {
+  aioError,
+  closedError,
+  drain,
+  duration,
+  runScript,
+  scriptLines,
+  withLoop,
+  write,
+} from './helpers.js';
 
 const timedOut = aioError('ERR_AIO_TIMEOUT');
 const wouldHang = aioError('ERR_AIO_WOULD_HANG');
@@ -257,6 +266,22 @@ describe('runMain', () => {
 
     assert.deepEqual(lines, ['timer armed before', 'timer armed inside', 'quit']);
   });
+
+  for (const kind of ['esm', 'cjs'] as const)
+    it(`may end the process inside a nested loop (${kind})`, async () => {
+      const { code, signal, stderr } = await runScript(
+        kind,
+        `const gi = require('node-gtk'); const GLib = gi.require('GLib', '2.0');
+        aio.runMain(() => {
+          const ctx = new aio.AioContext();
+          ctx.attach(GLib.MainContext.default());
+          ctx.timer(aio.Clock.realtime, () => { process.exit(7); }).after(20);
+          GLib.MainLoop.new(null, false).run();
+        });`,
+      );
+
+      assert.deepEqual({ code, signal }, { code: 7, signal: null }, stderr);
+    });
 
   it('what main throws is an uncaughtException', async () => {
     const lines = await scriptLines(

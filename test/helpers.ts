@@ -289,7 +289,8 @@ export async function runScript(
     ],
     {
       cwd: packageRoot,
-      env: { ...process.env, GSK_RENDERER: 'cairo' },
+      // What has been freed is overwritten, so that a use of it shows.
+      env: { ...process.env, GSK_RENDERER: 'cairo', MALLOC_PERTURB_: '165' },
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout,
       killSignal: 'SIGKILL',

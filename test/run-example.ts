@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { packageRoot } from './helpers.js';
 
@@ -57,7 +58,12 @@ export async function runExample(
   // Not `closed` yet: what it leaves behind may keep its output open.
   await once(child, 'exit');
   clearTimeout(timer);
-  const left = processes(tag);
+  // What was killed takes a moment to be gone.
+  let left = processes(tag);
+  for (let turn = 0; left.length > 0 && turn < 50; turn++) {
+    await delay(20);
+    left = processes(tag);
+  }
   for (const { pid } of left) process.kill(pid, 'SIGKILL');
   await closed;
   return { end: child.signalCode ?? child.exitCode, stdout, stderr, left: left.map(({ name }) => name) };

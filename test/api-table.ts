@@ -2,14 +2,28 @@
 import { AioContext, BottomHalf, Clock, EventNotifier, MainContext, ManualClock, Timer } from 'aio-gsource';
 import * as fds from 'aio-gsource/fds';
 
-/** What assert.throws() takes. */
-export interface Expected {
-  name: string;
-  code: string;
-}
-
-/** Bad values, each with the error that it must give. */
-export type Bad = readonly (readonly [value: unknown, error: Expected | Error])[];
+import {
+  type Bad,
+  boolean,
+  bytes,
+  callback,
+  clock,
+  context,
+  each,
+  int32,
+  name,
+  negative,
+  openFd,
+  proxy,
+  rangeError,
+  signal,
+  symbol,
+  throwing,
+  time,
+  timeNs,
+  typeError,
+  valueError,
+} from './api-values.js';
 
 /** What a call can be made with; made anew for each entry. */
 export class Subjects implements Disposable {
@@ -70,84 +84,7 @@ export interface Entry {
   rejects?: boolean;
 }
 
-// --- Bad values
-
-const typeError: Expected = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' };
-const valueError: Expected = { name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE' };
-const rangeError: Expected = { name: 'RangeError', code: 'ERR_OUT_OF_RANGE' };
-const badFd: Expected = { name: 'AioError', code: 'EBADF' };
-
-function each(error: Expected, ...values: readonly unknown[]): Bad {
-  return values.map((value) => [value, error] as const);
-}
-
-const symbol = Symbol('bad');
-const proxy = new Proxy({}, {});
-const noFunction: unknown[] = [undefined, null, 0, 1n, '', 'x', true, {}, [], symbol];
-
-const boolean = each(typeError, undefined, null, 0, 1, 'true', {}, symbol, 1n);
-const callback = each(typeError, ...noFunction);
-const name = each(typeError, null, 0, 1n, true, {}, [], symbol, () => undefined);
-const fd = [
-  ...each(typeError, undefined, null, '0', 1n, true, {}, [0], symbol, () => 0),
-  ...each(rangeError, NaN, Infinity, -Infinity, -1, -(2 ** 31), 0.5, 2 ** 31, 2 ** 32, 2 ** 53, 2 ** 64),
-];
-const openFd = [...fd, ...each(badFd, 1_000_000, 2 ** 31 - 1)];
-const timeType = each(typeError, undefined, null, '5', '', true, {}, [5], new Date(), symbol, () => 5);
-const timeRange = each(
-  rangeError,
-  ...[NaN, Infinity, -Infinity, 1e300, 2n ** 63n, 2n ** 64n, -(2n ** 63n) - 1n],
-);
-/** In a timer's scale, here milliseconds. */
-const time = [...timeType, ...timeRange, ...each(rangeError, 2 ** 53, -(2 ** 53))];
-const timeNs = [...timeType, ...timeRange, ...each(rangeError, 0.5, -1.5, 2 ** 53, -(2 ** 53))];
-const negative = each(rangeError, -1, -1n, -(2n ** 63n));
-const int32 = [
-  ...each(typeError, null, '0', 1n, true, {}, symbol, () => 0),
-  ...each(rangeError, NaN, Infinity, -Infinity, 0.5, 2 ** 31, -(2 ** 31) - 1, 2 ** 53),
-];
-const signal = each(typeError, null, 0, 'x', true, {}, new EventTarget(), { aborted: true }, symbol);
-const context = each(
-  typeError,
-  ...[undefined, null, 0, 'x', symbol, {}, proxy, AioContext, AioContext.prototype],
-  Object.create(AioContext.prototype),
-);
-const clock = each(
-  typeError,
-  ...[undefined, null, 0, 'realtime', symbol, {}, Date, Clock, Clock.prototype, ManualClock.prototype],
-  ...[Object.create(Clock.prototype), new Proxy(Clock.realtime, {})],
-);
-const bytes = each(
-  typeError,
-  ...[
-    undefined,
-    null,
-    0,
-    1n,
-    symbol,
-    {},
-    [],
-    new ArrayBuffer(4),
-    new Uint16Array(4),
-    new DataView(new ArrayBuffer(4)),
-  ],
-  ...[new Proxy(new Uint8Array(4), {}), Object.create(Uint8Array.prototype)],
-);
-
-class GetterError extends Error {}
-
-/** Objects of which reading one property throws: that very error comes through. */
-function throwing(...keys: readonly string[]): Bad {
-  return keys.map((key) => {
-    const error = new GetterError(key);
-    const object = Object.defineProperty({}, key, {
-      get: () => {
-        throw error;
-      },
-    });
-    return [object, error] as const;
-  });
-}
+// --- Arguments of many parts
 
 /** An optional object: what is none, and each property with its bad values and with a throwing getter. */
 function options(properties: Readonly<Record<string, Bad>>): Argument {

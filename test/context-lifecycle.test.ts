@@ -181,7 +181,7 @@ describe('AioContext: life', () => {
     assert.equal(runs, 1);
   });
 
-  it('N6: dropped without close: the descriptors come back', async () => {
+  it('B11, N6: dropped without close: the descriptors come back', async () => {
     const count = (): number => readdirSync('/proc/self/fd').length;
     const before = count();
     const makeAndDrop = (i: number): void => {

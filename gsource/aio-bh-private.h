@@ -37,6 +37,21 @@ struct _AioBhSlice {
   AioBhSlice *next;
 };
 
+/* Of aio_context_set_bh_batch(): bottom halves with the callback func are run by run instead. */
+typedef struct {
+  AioBhFunc func; /* NULL: none are */
+  AioBhBatchFunc run;
+  AioConditionFunc has_rest;
+  gpointer data;
+} AioBhBatch;
+
+/* Home thread: whether an outer pass was given bottom halves as a batch that it has not run yet. */
+static inline gboolean
+aio_bh_batch_has_rest (AioBhBatch *batch)
+{
+  return batch->func && batch->has_rest (batch->data);
+}
+
 typedef enum {
   AIO_BH_QUEUE_IDLE = 1 << 0,    /* an idle bottom half wants to run */
   AIO_BH_QUEUE_DELETED = 1 << 1, /* one wants to be freed */

@@ -391,6 +391,9 @@ aio_context_bh_queue_state (AioContext *ctx)
 {
   AioBhQueueState state = queue_state (atomic_load_explicit (&ctx->bh_list, memory_order_acquire));
 
+  if (aio_bh_batch_has_rest (&ctx->bh_batch))
+    return state | AIO_BH_QUEUE_READY;
+
   for (AioBhSlice *slice = ctx->bh_slice_list; slice && !(state & AIO_BH_QUEUE_READY); slice = slice->next)
     state |= queue_state (slice->head);
   return state;
@@ -434,6 +437,56 @@ dequeue (AioContext *ctx, guint *flags)
   return bh;
 }
 
+/* What a pass has taken for the batch function and not given to it yet; it lies in that pass's stack frame. */
+typedef struct {
+  gpointer items[AIO_BH_BATCH_MAX];
+  AioBh *oneshots[AIO_BH_BATCH_MAX];
+  guint n_items, n_oneshots;
+} Batch;
+
+static void
+batch_run (AioContext *ctx, Batch *batch)
+{
+  guint n_items = batch->n_items;
+
+  if (n_items == 0)
+    return;
+  batch->n_items = 0;
+  aio_counter_add (&ctx->stats.bhs_run, ctx->bh_batch.run (batch->items, n_items, ctx->bh_batch.data));
+  while (batch->n_oneshots > 0)
+    bh_release (ctx, batch->oneshots[--batch->n_oneshots]);
+}
+
+static void
+batch_add (AioContext *ctx, Batch *batch, AioBh *bh, guint flags)
+{
+  batch->items[batch->n_items++] = bh->data;
+  if (flags & AIO_BH_ONESHOT)
+    batch->oneshots[batch->n_oneshots++] = bh;
+  if (batch->n_items == AIO_BH_BATCH_MAX)
+    batch_run (ctx, batch);
+}
+
+/**
+ * aio_context_set_bh_batch: (skip)
+ * @ctx: a context
+ * @func: (nullable): the callback of the bottom halves in question, or %NULL for an end of it
+ * @run: called with up to %AIO_BH_BATCH_MAX of them at a time
+ * @has_rest: whether @run was given some that it has not run yet
+ * @data: what @run and @has_rest are given
+ *
+ * Has bottom halves that have one callback in common run many at a time, for a language binding to which each
+ * call costs more than what it does. Their order and their nesting stay as they are; but once they are given to
+ * @run it is for the binding to leave out those that an earlier one cancels or deletes. Home thread.
+ */
+void
+aio_context_set_bh_batch (AioContext *ctx, AioBhFunc func, AioBhBatchFunc run, AioConditionFunc has_rest, gpointer data)
+{
+  g_return_if_fail (ctx != NULL && aio_context_is_home (ctx));
+
+  ctx->bh_batch = (AioBhBatch){ func, run, has_rest, data };
+}
+
 /**
  * aio_context_bh_poll:
  * @ctx: a context
@@ -448,6 +501,7 @@ aio_context_bh_poll (AioContext *ctx)
 {
   AioBhSlice slice = { NULL, NULL };
   AioBhSlice **last;
+  Batch batch;
   gboolean progress = FALSE;
   guint flags;
   AioBh *bh;
@@ -455,16 +509,27 @@ aio_context_bh_poll (AioContext *ctx)
   g_return_val_if_fail (ctx != NULL, FALSE);
 
   slice.head = take_scheduled (ctx);
+  if (aio_bh_batch_has_rest (&ctx->bh_batch))
+    {
+      aio_counter_add (&ctx->stats.bhs_run, ctx->bh_batch.run (NULL, 0, ctx->bh_batch.data));
+      progress = TRUE;
+    }
   if (!slice.head && !ctx->bh_slice_list)
-    return FALSE;
+    return progress;
 
   for (last = &ctx->bh_slice_list; *last; last = &(*last)->next)
     ;
   *last = &slice;
 
   /* A nested call takes over all that is left, so that on return either list is empty. */
-  while ((bh = dequeue (ctx, &flags)))
+  batch.n_items = batch.n_oneshots = 0;
+  while ((bh = dequeue (ctx, &flags)) || batch.n_items > 0)
     {
+      if (!bh)
+        {
+          batch_run (ctx, &batch);
+          continue;
+        }
       AIO_SCHEDULE_POINT (ctx, BH_AFTER_DEQUEUE);
       if (flags & AIO_BH_DELETED)
         {
@@ -475,6 +540,12 @@ aio_context_bh_poll (AioContext *ctx)
         continue;
       if (flags & AIO_BH_SCHEDULED)
         progress = TRUE;
+      if (ctx->bh_batch.func == bh->func)
+        {
+          batch_add (ctx, &batch, bh, flags);
+          continue;
+        }
+      batch_run (ctx, &batch);
       aio_counter_add (&ctx->stats.bhs_run, 1);
       bh->func (bh->data); /* may have deleted it, and nested a poll that freed it */
       if (flags & AIO_BH_ONESHOT)

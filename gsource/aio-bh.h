@@ -80,6 +80,30 @@ void aio_context_schedule_oneshot_full (AioContext *ctx, const char *name, AioBh
 AIO_AVAILABLE
 gboolean aio_context_bh_poll (AioContext *ctx);
 
+/**
+ * AIO_BH_BATCH_MAX:
+ *
+ * How many bottom halves an #AioBhBatchFunc is given at a time at most.
+ */
+#define AIO_BH_BATCH_MAX 64
+
+/**
+ * AioBhBatchFunc:
+ * @items: (array length=n_items): the data of bottom halves whose turn it is, in their order
+ * @n_items: how many; 0 to go on with those that an outer call was given and has not run
+ * @data: (closure): what was given with the function
+ *
+ * Runs bottom halves in place of their callback. A callback that it runs may nest polls, which first have
+ * it go on with the rest. What is in @items may be freed by then.
+ *
+ * Returns: how many it has run; those that a nested call has run are that call's
+ */
+typedef guint (*AioBhBatchFunc) (gpointer *items, guint n_items, gpointer data);
+
+AIO_AVAILABLE
+void aio_context_set_bh_batch (AioContext *ctx, AioBhFunc func, AioBhBatchFunc run, AioConditionFunc has_rest,
+                               gpointer data);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AioBh, aio_bh_unref)
 
 G_END_DECLS

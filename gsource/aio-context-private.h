@@ -52,6 +52,7 @@ struct _AioContext {
   _Atomic (AioBh *) bh_list; /* any pushes, home takes all; newest first */
   AioBhSlice *bh_slice_list; /* home: what was taken and has not run, oldest first */
   AioBh *bhs;                /* list_lock: every bottom half but the oneshots */
+  AioBhBatch bh_batch;       /* home: who runs many at a time */
 
   pthread_mutex_t list_lock;    /* guards the tables of handlers, bottom halves and manual timer lists */
   AioHandler **handlers;        /* list_lock: by file descriptor */

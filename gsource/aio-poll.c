@@ -70,7 +70,8 @@ is_quiet (AioContext *ctx)
          && !atomic_load_explicit (&ctx->notified, memory_order_relaxed)
          && !atomic_load_explicit (&ctx->notifier_written, memory_order_relaxed)
          && !atomic_load_explicit (&ctx->has_changes, memory_order_relaxed)
-         && atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) == 0 && !aio_context_has_timers (ctx);
+         && atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) == 0 && !aio_context_has_timers (ctx)
+         && !aio_bh_batch_has_rest (&ctx->bh_batch);
 }
 
 /**

@@ -69,6 +69,48 @@ void CallSlot(Environment& environment, uint32_t slot, napi_value argument) {
   Call(environment, dispatch, receiver, slot, argument);
 }
 
+Batch::Batch(Environment& environment, napi_value array) : environment_(environment) {
+  void* data = nullptr;
+  napi_get_typedarray_info(environment.env, array, nullptr, nullptr, &data, nullptr, nullptr);
+  array_ = static_cast<int32_t*>(data);
+  napi_create_reference(environment.env, array, 1, &reference_);
+}
+
+Batch::~Batch() { napi_delete_reference(environment_.env, reference_); }
+
+guint Batch::Run(gpointer* registrations, guint count) {
+  if (count == 1) {
+    Registration::Run(registrations[0]);
+    return 1;
+  }
+  if (count > 0) {
+    array_[0] = 0;
+    array_[1] = static_cast<int32_t>(count);
+    for (guint i = 0; i < count; i++)
+      array_[2 + i] = static_cast<int32_t>(static_cast<Registration*>(registrations[i])->slot());
+  }
+
+  napi_env env = environment_.env;
+  uint32_t total = 0, run = 0;
+  // A call ends early only if JavaScript failed outside of every callback, as by a stack overflow.
+  while (HasRest() && !environment_.ended) {
+    Napi::HandleScope scope(env);
+    if (!CanCall(environment_)) break;
+    napi_value dispatch_batch = nullptr, receiver = nullptr, array = nullptr, result = nullptr;
+    napi_get_reference_value(env, environment_.dispatch_batch, &dispatch_batch);
+    napi_get_reference_value(env, reference_, &array);
+    napi_get_undefined(env, &receiver);
+    environment_.call_depth++;
+    napi_status status = napi_call_function(env, receiver, dispatch_batch, 1, &array, &result);
+    environment_.call_depth--;
+    if (status != napi_ok)
+      CallFailed(environment_);
+    else if (napi_get_value_uint32(env, result, &run) == napi_ok)
+      total += run;
+  }
+  return total;
+}
+
 void CallFailed(Environment& environment) {
   napi_env env = environment.env;
   bool pending = false;
@@ -144,15 +186,16 @@ bool DriverFrame::Finish(GError* error) {
 
 namespace {
 
-// install(isWorker, dispatch, createError, throwCollected): the functions that this addon calls.
+// install(isWorker, dispatch, dispatchBatch, createError, throwCollected): the functions that this addon calls.
 napi_value Install(napi_env env, napi_callback_info info) {
-  Arguments<4> arguments(env, info);
+  Arguments<5> arguments(env, info);
   Environment& environment = arguments.environment();
 
   environment.is_worker = arguments.Boolean(0);
   napi_create_reference(env, arguments[1], 1, &environment.dispatch);
-  napi_create_reference(env, arguments[2], 1, &environment.create_error);
-  napi_create_reference(env, arguments[3], 1, &environment.throw_collected);
+  napi_create_reference(env, arguments[2], 1, &environment.dispatch_batch);
+  napi_create_reference(env, arguments[3], 1, &environment.create_error);
+  napi_create_reference(env, arguments[4], 1, &environment.throw_collected);
   return nullptr;
 }
 

@@ -10,6 +10,30 @@ namespace aio {
 // been dealt with on return.
 void CallSlot(Environment& environment, uint32_t slot, napi_value argument = nullptr);
 
+// The bottom halves of a context that C has taken from their queue to be run in one call of JavaScript. They
+// lie in an Int32Array, from which JavaScript takes one after the other: [next, count, slot, slot, …]. A poll that one
+// of them nests goes on with the rest.
+class Batch {
+ public:
+  Batch(Environment& environment, napi_value array);
+  ~Batch();
+  Batch(const Batch&) = delete;
+  Batch& operator=(const Batch&) = delete;
+
+  static constexpr size_t kArrayLength = 2 + AIO_BH_BATCH_MAX;
+
+  bool HasRest() const { return array_[0] < array_[1]; }
+  // Without any it goes on with the rest. How many it has run.
+  guint Run(gpointer* registrations, guint count);
+  // Drops the rest: its slots may be given to others now.
+  void Clear() { array_[1] = 0; }
+
+ private:
+  Environment& environment_;
+  napi_ref reference_ = nullptr;
+  int32_t* array_ = nullptr;
+};
+
 // What C is given as the data of a callback, and gives back through its destroy notify. Owns the slot:
 // once a method has been called with a slot, it comes back even if the method fails.
 class Registration {
@@ -21,6 +45,7 @@ class Registration {
   ~Registration() { releases_->Add(slot_); }
 
   void Call() { CallSlot(environment_, slot_); }
+  uint32_t slot() const { return slot_; }
 
   static void Run(gpointer data) { static_cast<Registration*>(data)->Call(); }     // home thread
   static void Destroy(gpointer data) { delete static_cast<Registration*>(data); }  // any thread

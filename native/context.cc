@@ -10,12 +10,26 @@
 
 namespace aio {
 
-OwnedContext::OwnedContext(Environment& environment, AioContext* context)
-    : environment_(environment), context_(context), name_(aio_context_get_name(context)) {}
+OwnedContext::OwnedContext(Environment& environment, AioContext* context, napi_value batch)
+    : environment_(environment),
+      context_(context),
+      name_(aio_context_get_name(context)),
+      batch_(std::make_shared<Batch>(environment, batch)) {
+  aio_context_set_bh_batch(context, Registration::Run, RunBatch, HasRest, this);
+}
+
+guint OwnedContext::RunBatch(gpointer* registrations, guint count, gpointer data) {
+  // A callback may close the context, which lets go of the batch.
+  std::shared_ptr<Batch> batch = static_cast<OwnedContext*>(data)->batch_;
+  return batch->Run(registrations, count);
+}
+
+gboolean OwnedContext::HasRest(gpointer data) { return static_cast<OwnedContext*>(data)->batch_->HasRest(); }
 
 bool OwnedContext::Close(GError** error) {
   if (context_ == nullptr) return true;
   if (!aio_context_close(context_, error)) return false;
+  batch_->Clear();
   if (driving_ == 0) Release();
   return true;
 }
@@ -29,6 +43,9 @@ void OwnedContext::End() {
 void OwnedContext::Release() {
   if (context_ == nullptr) return;
   environment_.contexts.erase(context_);
+  // Whoever drives the closed context for a moment longer finds no batch.
+  if (aio_context_in_home_thread(context_)) aio_context_set_bh_batch(context_, nullptr, nullptr, nullptr, nullptr);
+  batch_.reset();
   aio_context_unref(std::exchange(context_, nullptr));
 }
 
@@ -50,9 +67,9 @@ void Finalize(napi_env env, void* data, void*) {
   delete context;
 }
 
-// contextNew(self, name, monitor)
+// contextNew(self, name, monitor, batch)
 napi_value New(napi_env env, napi_callback_info info) {
-  Arguments<3> arguments(env, info);
+  Arguments<4> arguments(env, info);
   Environment& environment = arguments.environment();
   GError* error = nullptr;
 
@@ -60,7 +77,7 @@ napi_value New(napi_env env, napi_callback_info info) {
       aio_context_new_full(Name(env, arguments[1]), static_cast<AioMonitor>(arguments.Int32(2)), &error);
   if (native == nullptr) return Throw(environment, error);
 
-  auto* context = new Context(std::make_shared<OwnedContext>(environment, native));
+  auto* context = new Context(std::make_shared<OwnedContext>(environment, native, arguments[3]));
   environment.contexts[native] = context;
   napi_create_reference(env, arguments[0], 0, &context->self);
   return ToExternal(env, context, Finalize);

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "environment.h"
+#include "callback.h"
 
 namespace aio {
 
@@ -11,7 +11,7 @@ namespace aio {
 // it, and so of its file descriptors, no matter when the garbage collector gets to the handles.
 class OwnedContext {
  public:
-  OwnedContext(Environment& environment, AioContext* context);  // takes the reference
+  OwnedContext(Environment& environment, AioContext* context, napi_value batch);  // takes the reference
   ~OwnedContext() { Close(nullptr); }
   OwnedContext(const OwnedContext&) = delete;
   OwnedContext& operator=(const OwnedContext&) = delete;
@@ -39,11 +39,14 @@ class OwnedContext {
 
  private:
   void Release();
+  static guint RunBatch(gpointer* registrations, guint count, gpointer data);
+  static gboolean HasRest(gpointer data);
 
   Environment& environment_;  // outlives context_, but not this object
   AioContext* context_;
   const std::string name_;
   int driving_ = 0;
+  std::shared_ptr<Batch> batch_;  // as long as context_
 };
 
 // The handle of a context.

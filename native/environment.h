@@ -49,6 +49,7 @@ class Environment {
 
   // The functions of ts/dispatcher.ts and ts/errors.ts, see Install().
   napi_ref dispatch = nullptr;
+  napi_ref dispatch_batch = nullptr;
   napi_ref create_error = nullptr;
   napi_ref throw_collected = nullptr;
 

@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { illegalConstructor, invalidThis, isObject } from './arguments.js';
 import type { AioContext } from './context.js';
-import { hold, invoke, letGo, Registration } from './dispatcher.js';
+import { hold, invoke, isHeld, letGo, Registration } from './dispatcher.js';
 import { native } from './load.js';
 import type { BottomHalfHandle, ContextHandle } from './native.js';
 
@@ -28,6 +28,8 @@ export class BottomHalf implements Disposable {
   readonly #handle: BottomHalfHandle;
   readonly #registration: Registration<BottomHalf>;
   readonly #name: string;
+  /** Whether it was last scheduled as one that is not idle. */
+  #normal = false;
 
   static {
     createBottomHalf = (context, handle, callback, name) =>
@@ -56,7 +58,10 @@ export class BottomHalf implements Disposable {
   /** Whether it is going to run; `false` in its callback and once it is closed. */
   get scheduled(): boolean {
     if (!isObject(this) || !(#handle in this)) throw invalidThis('BottomHalf');
-    return native.bhIsScheduled(this.#handle);
+    // C has given up those that it has taken to be run in a batch.
+    return (
+      native.bhIsScheduled(this.#handle) || (isHeld(this.#registration) && native.bhIsOpen(this.#handle))
+    );
   }
 
   /**
@@ -65,7 +70,9 @@ export class BottomHalf implements Disposable {
    */
   schedule(): void {
     if (!isObject(this) || !(#handle in this)) throw invalidThis('BottomHalf');
+    if (this.#normal && isHeld(this.#registration)) return;
     native.bhSchedule(this.#handle);
+    this.#normal = true;
     hold(this.#registration);
   }
 
@@ -75,7 +82,9 @@ export class BottomHalf implements Disposable {
    */
   scheduleIdle(): void {
     if (!isObject(this) || !(#handle in this)) throw invalidThis('BottomHalf');
+    if (isHeld(this.#registration)) return;
     native.bhScheduleIdle(this.#handle);
+    this.#normal = false;
     hold(this.#registration);
   }
 

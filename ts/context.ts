@@ -16,7 +16,14 @@ import {
 import { createBottomHalf, type BottomHalf } from './bottom-half.js';
 import { Clock, clockHandle } from './clock.js';
 import { warnOfUndriven } from './diagnostics.js';
-import { collectReleasedSlots, enterDriver, hold, leaveDriver, Registration } from './dispatcher.js';
+import {
+  collectReleasedSlots,
+  createBatch,
+  enterDriver,
+  hold,
+  leaveDriver,
+  Registration,
+} from './dispatcher.js';
 import { AioError } from './errors.js';
 import { HandlerTable, type FdHandler, type NotifierHandler } from './handler.js';
 import { native } from './load.js';
@@ -114,7 +121,7 @@ export class AioContext implements Disposable, AsyncDisposable {
     if (typeof monitor !== 'string') throw invalidType('options.monitor', 'of type string', monitor);
     if (index < 0) throw invalidValue('options.monitor', `must be one of ${monitors.join(', ')}`, monitor);
 
-    this.#handle = native.contextNew(this, name, index);
+    this.#handle = native.contextNew(this, name, index, createBatch());
     this.#name = name ?? native.contextName(this.#handle);
     this.#monitor = monitors[native.contextMonitor(this.#handle)] as Monitor;
     this.#handlers = new HandlerTable(this, this.#handle);

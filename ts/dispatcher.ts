@@ -69,6 +69,11 @@ export function hold(registration: Registration<unknown>): void {
   table[registration.slot] = registration;
 }
 
+/** Whether it is held: C has its slot in a queue, or in a batch. */
+export function isHeld(registration: Registration<unknown>): boolean {
+  return table[registration.slot] === registration;
+}
+
 /** Undoes {@link hold}. */
 export function letGo(registration: Registration<unknown>): void {
   if (table[registration.slot] === registration) table[registration.slot] = undefined;
@@ -171,4 +176,23 @@ function dispatch(slot: Slot, argument?: unknown): void {
   drain();
 }
 
-native.install(!isMainThread, dispatch, createError, throwCollected);
+/**
+ * What C calls for many bottom halves. Those that an earlier one has cancelled or closed are not in the table.
+ *
+ * @returns how many it has run, without those that a nested call has run
+ */
+function dispatchBatch(batch: Int32Array): number {
+  for (let count = 0; ; count++) {
+    const [next = 0, end = 0] = [batch[0], batch[1]];
+    if (next >= end) return count;
+    batch[0] = next + 1;
+    dispatch(batch[2 + next] ?? 0);
+  }
+}
+
+/** What a context has for its batches: the index of the next slot, how many there are, and at most 64 slots. */
+export function createBatch(): Int32Array {
+  return new Int32Array(2 + 64);
+}
+
+native.install(!isMainThread, dispatch, dispatchBatch, createError, throwCollected);

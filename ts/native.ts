@@ -29,6 +29,7 @@ export interface Native {
   install(
     isWorker: boolean,
     dispatch: (slot: Slot, argument?: unknown) => void,
+    dispatchBatch: (batch: Int32Array) => number,
     createError: (code: number, message: string, errno: number, syscall: string) => Error,
     throwCollected: (errors: unknown[]) => never,
   ): void;
@@ -40,7 +41,8 @@ export interface Native {
   runMain(main: () => void): void;
 
   // context.cc
-  contextNew(self: object, name: string | undefined, monitor: number): ContextHandle;
+  /** `batch` is for dispatchBatch(). */
+  contextNew(self: object, name: string | undefined, monitor: number, batch: Int32Array): ContextHandle;
   contextClose(context: ContextHandle): void;
   contextName(context: ContextHandle): string;
   contextMonitor(context: ContextHandle): number;
@@ -73,6 +75,7 @@ export interface Native {
   bhCancel(bh: BottomHalfHandle): void;
   bhCheckOpen(bh: BottomHalfHandle): void;
   bhIsScheduled(bh: BottomHalfHandle): boolean;
+  bhIsOpen(bh: BottomHalfHandle): boolean;
   bhClose(bh: BottomHalfHandle): void;
   scheduleOneshot(context: ContextHandle, name: string, slot: Slot): void;
 

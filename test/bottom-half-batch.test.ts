@@ -1,0 +1,135 @@
+// Bottom halves run many in one call from C. Nothing that a script sees may tell.
+import assert from 'node:assert/strict';
+
+import { AioContext, type BottomHalf } from 'aio-gsource';
+import { computeTimeoutNs } from 'aio-gsource/internals';
+
+/** Bottom halves a, b, c … that write their letter and then do what `then` has for it. */
+function letters(ctx: AioContext, count: number, then: Record<string, () => void> = {}) {
+  const log: string[] = [];
+  const bhs = Array.from({ length: count }, (_, index) => {
+    const letter = String.fromCharCode(97 + index);
+    return ctx.bh(() => {
+      log.push(letter);
+      then[letter]?.();
+    });
+  });
+  const schedule = (): void => {
+    for (const bh of bhs) bh.schedule();
+  };
+  return { log, bhs: bhs as [BottomHalf, BottomHalf, BottomHalf, ...BottomHalf[]], schedule };
+}
+
+describe('BottomHalf: many in one call', () => {
+  it('cancelled, closed or called by an earlier one, or of a context that it closes', () => {
+    using ctx = new AioContext();
+    const cancels = letters(ctx, 3, { a: () => cancels.bhs[1].cancel() });
+    cancels.schedule();
+    ctx.poll(false);
+    assert.deepEqual(cancels.log, ['a', 'c']);
+
+    const closes = letters(ctx, 3, { a: () => closes.bhs[2].close() });
+    closes.schedule();
+    ctx.poll(false);
+    assert.deepEqual(closes.log, ['a', 'b']);
+
+    const calls = letters(ctx, 2, { a: () => calls.bhs[1].call() });
+    calls.schedule();
+    ctx.poll(false);
+    assert.deepEqual(calls.log, ['a', 'b', 'b']);
+
+    const ends = letters(ctx, 3, { a: () => ctx.close() });
+    ends.schedule();
+    ctx.poll(false);
+    assert.deepEqual(ends.log, ['a']);
+    assert.deepEqual(
+      ends.bhs.map((bh) => bh.scheduled),
+      [false, false, false],
+    );
+  });
+
+  it('what an earlier one schedules again runs once, in its old place', () => {
+    using ctx = new AioContext();
+    const all = letters(ctx, 3, {
+      a: () => {
+        assert.equal(all.bhs[1].scheduled, true, 'its turn has not come');
+        all.bhs[1].schedule();
+      },
+    });
+    all.schedule();
+    assert.equal(ctx.poll(false), true);
+    assert.deepEqual(all.log, ['a', 'b', 'c']);
+    assert.equal(all.bhs[1].scheduled, false);
+    assert.equal(ctx.poll(false), false);
+    assert.deepEqual(all.log, ['a', 'b', 'c']);
+  });
+
+  it('one that schedules itself runs once in each pass', () => {
+    using ctx = new AioContext();
+    const all = letters(ctx, 3, { b: () => all.bhs[1].schedule() });
+    all.schedule();
+    for (let pass = 0; pass < 3; pass++) assert.equal(ctx.poll(false), true);
+    assert.deepEqual(all.log, ['a', 'b', 'c', 'b', 'b']);
+  });
+
+  it('B3: a nested poll runs the rest before what came later, and a wait does not block', () => {
+    using ctx = new AioContext();
+    const all = letters(ctx, 4, {
+      a: () => {
+        all.bhs[3]?.schedule();
+        assert.equal(computeTimeoutNs(ctx), 0n);
+        assert.equal(ctx.poll(true), true);
+        all.log.push('back');
+      },
+    });
+    for (const bh of all.bhs.slice(0, 3)) bh.schedule();
+    ctx.poll(false);
+    assert.deepEqual(all.log, ['a', 'b', 'c', 'd', 'back']);
+  });
+
+  it('a context that is made when another closes in the middle has no part in it', () => {
+    const first = new AioContext();
+    using second = new AioContext();
+    const later = letters(second, 3);
+    const all = letters(first, 3, {
+      a: () => {
+        first.close();
+        const replaced = letters(second, 3);
+        replaced.schedule();
+        later.schedule();
+      },
+    });
+    all.schedule();
+    first.poll(false);
+    assert.deepEqual(all.log, ['a']);
+    assert.deepEqual(later.log, []);
+    second.poll(false);
+    assert.deepEqual(later.log, ['a', 'b', 'c']);
+  });
+
+  it('N5: what some throw is thrown together, and the others run', () => {
+    using ctx = new AioContext();
+    const all = letters(ctx, 4, {
+      a: () => {
+        throw new Error('a');
+      },
+      c: () => {
+        throw new Error('c');
+      },
+    });
+    all.schedule();
+    assert.throws(
+      () => ctx.poll(false),
+      (error: AggregateError) => error.errors.map(({ message }: Error) => message).join() === 'a,c',
+    );
+    assert.deepEqual(all.log, ['a', 'b', 'c', 'd']);
+  });
+
+  it('N2: promises settle between two of them', () => {
+    using ctx = new AioContext();
+    const all = letters(ctx, 2, { a: () => void Promise.resolve().then(() => all.log.push('settled')) });
+    all.schedule();
+    ctx.poll(false);
+    assert.deepEqual(all.log, ['a', 'settled', 'b']);
+  });
+});

@@ -127,7 +127,16 @@ void aio_context_leave (AioContext *ctx, AioContext *outer);
  * Home thread: takes note of all notifications so far and reads the eventfd back, if @notifier_ready or
  * if it is known to be written. Whether there was anything.
  */
-gboolean aio_context_accept (AioContext *ctx, gboolean notifier_ready);
+gboolean aio_context_accept_some (AioContext *ctx, gboolean notifier_ready);
+
+static inline gboolean
+aio_context_accept (AioContext *ctx, gboolean notifier_ready)
+{
+  if (!notifier_ready && !atomic_load_explicit (&ctx->notifier_written, memory_order_relaxed)
+      && !atomic_load_explicit (&ctx->notified, memory_order_relaxed))
+    return FALSE;
+  return aio_context_accept_some (ctx, notifier_ready);
+}
 
 /* Any thread: the context's list for @clock, with one more user; %NULL if the context is closed. */
 AioTimerList *aio_context_get_timer_list (AioContext *ctx, AioClock *clock);
@@ -154,7 +163,15 @@ aio_context_n_callbacks (AioContext *ctx)
 }
 
 /* For an error, if this is not the home thread or the context is closed; @what is "Polling", … */
-gboolean aio_context_check (AioContext *ctx, const char *what, GError **error);
+gboolean aio_context_check_slowly (AioContext *ctx, const char *what, GError **error);
+
+static inline gboolean
+aio_context_check (AioContext *ctx, const char *what, GError **error)
+{
+  if (G_LIKELY (aio_context_is_home (ctx) && !atomic_load_explicit (&ctx->closed, memory_order_acquire)))
+    return TRUE;
+  return aio_context_check_slowly (ctx, what, error);
+}
 
 /*
  * Any thread, but no signal handler: wakes who waits, after a change that every wait looks at when it

@@ -175,7 +175,7 @@ check_open (AioContext *ctx, GError **error)
 }
 
 gboolean
-aio_context_check (AioContext *ctx, const char *what, GError **error)
+aio_context_check_slowly (AioContext *ctx, const char *what, GError **error)
 {
   return check_home (ctx, what, error) && check_open (ctx, error);
 }
@@ -557,7 +557,7 @@ aio_context_notify_waiter (AioContext *ctx)
 }
 
 gboolean
-aio_context_accept (AioContext *ctx, gboolean notifier_ready)
+aio_context_accept_some (AioContext *ctx, gboolean notifier_ready)
 {
   gboolean any = FALSE;
 

@@ -164,11 +164,11 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
 
   progress = run (ctx);
 
-  idle = !progress && aio_context_n_callbacks (ctx) == callbacks_before;
+  idle = timeout != 0 && !progress && aio_context_n_callbacks (ctx) == callbacks_before;
   limited = limited && idle && !notified;
   if (expired)
     *expired = limited;
-  if (timeout != 0 && idle && !limited)
+  if (idle && !limited)
     aio_counter_add (&ctx->stats.empty_waits, 1);
   /*
    * A source that is prepared may have computed its timeout before what was accepted here, and its

@@ -79,22 +79,27 @@ export function letGo(registration: Registration<unknown>): void {
   if (table[registration.slot] === registration) table[registration.slot] = undefined;
 }
 
-// Async context. Node has no way to ask whether any AsyncLocalStorage has a store. Where stores are properties of
-// the current resource (before Node 24) they are beside those that a resource may have anyway; where they are in a
-// context frame, every new AsyncResource is given that.
-const ownSymbols = new Set<string | undefined>(['async_id_symbol', 'trigger_async_id_symbol', 'destroyed']);
+// Async context. Node has no way to ask whether any AsyncLocalStorage has a store. Before Node 24 stores are
+// properties of the current resource; later they are in a context frame, which every new AsyncResource is given.
 const newResource = (): AsyncResource => new AsyncResource('AioCallback', { requireManualDestroy: true });
-const frameSymbol = Object.getOwnPropertySymbols(newResource()).find(
-  ({ description }) => description === 'context_frame',
-);
+const symbols = Object.getOwnPropertySymbols(newResource());
+const frameSymbol = symbols.find(({ description }) => description === 'context_frame');
+const idSymbol = symbols.find(({ description }) => description === 'async_id_symbol');
+
+/** Before Node 24: a new promise has an id once any AsyncLocalStorage has been used, and that is quick to look at. */
+function storagesInUse(): boolean {
+  const promise = Promise.resolve() as unknown as Record<symbol, unknown>;
+  return idSymbol === undefined || promise[idSymbol] !== undefined;
+}
 
 function hasStore(): boolean {
+  if (frameSymbol !== undefined)
+    return (newResource() as unknown as Record<symbol, unknown>)[frameSymbol] !== undefined;
+  if (!storagesInUse()) return false;
   const current = executionAsyncResource() as Record<symbol, unknown>;
-  for (const symbol of Object.getOwnPropertySymbols(current))
-    if (!ownSymbols.has(symbol.description) && symbol !== frameSymbol && current[symbol] !== undefined)
-      return true;
-  if (frameSymbol === undefined) return false;
-  return (newResource() as unknown as Record<symbol, unknown>)[frameSymbol] !== undefined;
+  return Object.getOwnPropertySymbols(current).some(
+    (symbol) => symbol.description === 'kResourceStore' && current[symbol] !== undefined,
+  );
 }
 
 /** Until a store has been seen all callbacks are called as they are, which costs nothing. */

@@ -43,13 +43,14 @@ typedef struct {
   AioBhBatchFunc run;
   AioConditionFunc has_rest;
   gpointer data;
+  guint depth; /* calls of run on the stack: only then can there be a rest */
 } AioBhBatch;
 
 /* Home thread: whether an outer pass was given bottom halves as a batch that it has not run yet. */
 static inline gboolean
 aio_bh_batch_has_rest (AioBhBatch *batch)
 {
-  return batch->func && batch->has_rest (batch->data);
+  return batch->depth > 0 && batch->func && batch->has_rest (batch->data);
 }
 
 typedef enum {

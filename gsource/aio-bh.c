@@ -416,25 +416,24 @@ take_scheduled (AioContext *ctx)
   return oldest;
 }
 
-/* Home thread: takes the next one from the oldest slice; drops the slices that are empty. */
+/* Home thread: the next one of the oldest slice; drops the slices that are empty. */
 static AioBh *
-dequeue (AioContext *ctx, guint *flags)
+peek (AioContext *ctx)
 {
-  AioBhSlice *slice;
-  AioBh *bh;
+  while (ctx->bh_slice_list && !ctx->bh_slice_list->head)
+    ctx->bh_slice_list = ctx->bh_slice_list->next;
+  return ctx->bh_slice_list ? ctx->bh_slice_list->head : NULL;
+}
 
-  while ((slice = ctx->bh_slice_list) && !slice->head)
-    ctx->bh_slice_list = slice->next;
-  if (!slice)
-    return NULL;
-
-  bh = slice->head;
-  slice->head = bh->next;
+/* Home thread: takes @bh, which is the next one; returns what its flags were. */
+static guint
+dequeue (AioContext *ctx, AioBh *bh)
+{
+  ctx->bh_slice_list->head = bh->next;
   /* Pairs with bh_enqueue(): whoever finds PENDING clear after this queues it again, and what was
    * written before an earlier schedule is seen by the callback. */
-  *flags = atomic_fetch_and_explicit (&bh->flags, ~(guint) (AIO_BH_PENDING | AIO_BH_SCHEDULED | AIO_BH_IDLE),
-                                      memory_order_acq_rel);
-  return bh;
+  return atomic_fetch_and_explicit (&bh->flags, ~(guint) (AIO_BH_PENDING | AIO_BH_SCHEDULED | AIO_BH_IDLE),
+                                    memory_order_acq_rel);
 }
 
 /* What a pass has taken for the batch function and not given to it yet; it lies in that pass's stack frame. */
@@ -444,15 +443,31 @@ typedef struct {
   guint n_items, n_oneshots;
 } Batch;
 
+/* Home thread: has the binding run @items, or the rest of what an outer call was given. */
+static void
+batch_call (AioContext *ctx, gpointer *items, guint n_items)
+{
+  guint n_run;
+
+  ctx->bh_batch.depth++;
+  n_run = ctx->bh_batch.run (items, n_items, ctx->bh_batch.data);
+  ctx->bh_batch.depth--;
+  aio_counter_add (&ctx->stats.bhs_run, n_run);
+}
+
 static void
 batch_run (AioContext *ctx, Batch *batch)
 {
   guint n_items = batch->n_items;
 
-  if (n_items == 0)
-    return;
   batch->n_items = 0;
-  aio_counter_add (&ctx->stats.bhs_run, ctx->bh_batch.run (batch->items, n_items, ctx->bh_batch.data));
+  if (n_items == 1)
+    {
+      aio_counter_add (&ctx->stats.bhs_run, 1);
+      ctx->bh_batch.func (batch->items[0]);
+    }
+  else if (n_items > 1)
+    batch_call (ctx, batch->items, n_items);
   while (batch->n_oneshots > 0)
     bh_release (ctx, batch->oneshots[--batch->n_oneshots]);
 }
@@ -476,7 +491,7 @@ batch_add (AioContext *ctx, Batch *batch, AioBh *bh, guint flags)
  * @data: what @run and @has_rest are given
  *
  * Has bottom halves that have one callback in common run many at a time, for a language binding to which each
- * call costs more than what it does. Their order and their nesting stay as they are; but once they are given to
+ * call costs more than what it does. One alone is run by @func. Their order and their nesting stay as they are; but once they are given to
  * @run it is for the binding to leave out those that an earlier one cancels or deletes. Home thread.
  */
 void
@@ -484,7 +499,7 @@ aio_context_set_bh_batch (AioContext *ctx, AioBhFunc func, AioBhBatchFunc run, A
 {
   g_return_if_fail (ctx != NULL && aio_context_is_home (ctx));
 
-  ctx->bh_batch = (AioBhBatch){ func, run, has_rest, data };
+  ctx->bh_batch = (AioBhBatch){ func, run, has_rest, data, ctx->bh_batch.depth };
 }
 
 /**
@@ -511,7 +526,7 @@ aio_context_bh_poll (AioContext *ctx)
   slice.head = take_scheduled (ctx);
   if (aio_bh_batch_has_rest (&ctx->bh_batch))
     {
-      aio_counter_add (&ctx->stats.bhs_run, ctx->bh_batch.run (NULL, 0, ctx->bh_batch.data));
+      batch_call (ctx, NULL, 0);
       progress = TRUE;
     }
   if (!slice.head && !ctx->bh_slice_list)
@@ -523,13 +538,15 @@ aio_context_bh_poll (AioContext *ctx)
 
   /* A nested call takes over all that is left, so that on return either list is empty. */
   batch.n_items = batch.n_oneshots = 0;
-  while ((bh = dequeue (ctx, &flags)) || batch.n_items > 0)
+  while ((bh = peek (ctx)) || batch.n_items > 0)
     {
-      if (!bh)
+      /* Whatever is not run by the same call is taken only after it, which may cancel or free it. */
+      if (batch.n_items > 0 && (!bh || bh->func != ctx->bh_batch.func))
         {
           batch_run (ctx, &batch);
           continue;
         }
+      flags = dequeue (ctx, bh);
       AIO_SCHEDULE_POINT (ctx, BH_AFTER_DEQUEUE);
       if (flags & AIO_BH_DELETED)
         {
@@ -545,7 +562,6 @@ aio_context_bh_poll (AioContext *ctx)
           batch_add (ctx, &batch, bh, flags);
           continue;
         }
-      batch_run (ctx, &batch);
       aio_counter_add (&ctx->stats.bhs_run, 1);
       bh->func (bh->data); /* may have deleted it, and nested a poll that freed it */
       if (flags & AIO_BH_ONESHOT)
@@ -576,13 +592,14 @@ aio_context_clear_bhs (AioContext *ctx, gboolean report)
   for (;;)
     {
       AioBhSlice slice = { take_scheduled (ctx), ctx->bh_slice_list };
-      guint flags;
 
       if (!slice.head && !ctx->bh_slice_list)
         break;
       ctx->bh_slice_list = &slice;
-      while ((bh = dequeue (ctx, &flags)))
+      while ((bh = peek (ctx)))
         {
+          guint flags = dequeue (ctx, bh);
+
           if (report && (flags & AIO_BH_ONESHOT))
             g_warning ("AioContext %s: oneshot bottom half %s did not run before the context ended", ctx->name,
                        bh->name ? bh->name : "(unnamed)");

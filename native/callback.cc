@@ -38,14 +38,15 @@ bool IsTerminated(Environment& environment) {
 
 namespace {
 
-// The rest of the call, where the values that it needs are there, and a scope for those that it makes.
-void Call(Environment& environment, napi_value dispatch, napi_value receiver, uint32_t slot, napi_value argument) {
+// The rest of the call, where the function is there, and a scope for the values that it makes. The function has no
+// use for its `this`, so it is its own.
+void Call(Environment& environment, napi_value dispatch, uint32_t slot, napi_value argument) {
   napi_env env = environment.env;
   napi_value arguments[2] = {nullptr, argument};
 
   napi_create_uint32(env, slot, &arguments[0]);
   environment.call_depth++;
-  napi_status status = napi_call_function(env, receiver, dispatch, argument ? 2 : 1, arguments, nullptr);
+  napi_status status = napi_call_function(env, dispatch, dispatch, argument ? 2 : 1, arguments, nullptr);
   environment.call_depth--;
   if (status != napi_ok) CallFailed(environment);
 }
@@ -63,10 +64,9 @@ void CallSlot(Environment& environment, uint32_t slot, napi_value argument) {
   // Values made here are freed here: C calls from loops that never return to JavaScript.
   Napi::HandleScope scope(env);
   if (!CanCall(environment)) return;
-  napi_value dispatch = nullptr, receiver = nullptr;
+  napi_value dispatch = nullptr;
   napi_get_reference_value(env, environment.dispatch, &dispatch);
-  napi_get_undefined(env, &receiver);
-  Call(environment, dispatch, receiver, slot, argument);
+  Call(environment, dispatch, slot, argument);
 }
 
 Batch::Batch(Environment& environment, napi_value array) : environment_(environment) {
@@ -79,10 +79,6 @@ Batch::Batch(Environment& environment, napi_value array) : environment_(environm
 Batch::~Batch() { napi_delete_reference(environment_.env, reference_); }
 
 guint Batch::Run(gpointer* registrations, guint count) {
-  if (count == 1) {
-    Registration::Run(registrations[0]);
-    return 1;
-  }
   if (count > 0) {
     array_[0] = 0;
     array_[1] = static_cast<int32_t>(count);
@@ -135,7 +131,6 @@ DriverFrame::DriverFrame(Environment& environment, int callback_depth, GMainCont
       main_context_(main_context) {
   environment.frame = this;
   napi_get_reference_value(environment.env, environment.dispatch, &dispatch_);
-  napi_get_undefined(environment.env, &receiver_);
 }
 
 DriverFrame::~DriverFrame() {
@@ -144,7 +139,7 @@ DriverFrame::~DriverFrame() {
 }
 
 void DriverFrame::CallSlot(uint32_t slot) {
-  if (CanCall(environment_)) Call(environment_, dispatch_, receiver_, slot, nullptr);
+  if (CanCall(environment_)) Call(environment_, dispatch_, slot, nullptr);
 }
 
 void DriverFrame::Collect(napi_value error) {

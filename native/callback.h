@@ -89,8 +89,8 @@ class DriverFrame {
   const int callback_depth_;
   const int call_depth_;
   GMainContext* const main_context_;
-  napi_ref errors_ = nullptr;                           // an Array
-  napi_value dispatch_ = nullptr, receiver_ = nullptr;  // valid as long as this
+  napi_ref errors_ = nullptr;      // an Array
+  napi_value dispatch_ = nullptr;  // valid as long as this
 };
 
 // Whether JavaScript can be called now, as far as is known.

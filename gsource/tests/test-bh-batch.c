@@ -7,7 +7,8 @@ typedef struct {
   Driver *d;
   GString *log;
   GQueue rest; /* of Item */
-  gboolean nest;
+  AioBh *other;
+  void (*then) (gpointer binding); /* what the first does after its letter */
 } Binding;
 
 typedef struct {
@@ -20,12 +21,11 @@ static void
 item_run (gpointer data)
 {
   Item *item = data;
+  Binding *binding = item->binding;
 
-  g_string_append_c (item->binding->log, item->letter);
-  if (!item->binding->nest)
-    return;
-  item->binding->nest = FALSE;
-  g_assert_true (driver_turn (item->binding->d, TRUE));
+  g_string_append_c (binding->log, item->letter);
+  if (binding->then)
+    g_steal_pointer (&binding->then) (binding);
 }
 
 static guint
@@ -115,10 +115,16 @@ others_keep_their_place (Driver *d)
   aio_bh_schedule (items[2].bh);
   aio_context_schedule_oneshot (d->ctx, write_x, &binding);
   g_assert_true (driver_turn (d, FALSE));
-  g_assert_cmpstr (binding.log->str, ==, "[AB]x[C]x");
+  g_assert_cmpstr (binding.log->str, ==, "[AB]xCx");
 
   aio_bh_delete (other);
   binding_clear (&binding, items, 3);
+}
+
+static void
+turn (gpointer data)
+{
+  g_assert_true (driver_turn (((Binding *) data)->d, FALSE));
 }
 
 static void
@@ -130,24 +136,74 @@ nested_turn_runs_the_rest_first (Driver *d)
   binding_init (&binding, d, items, 4);
   for (guint i = 0; i < 3; i++)
     aio_bh_schedule (items[i].bh);
-  binding.nest = TRUE;
+  binding.then = turn;
   g_assert_true (driver_turn (d, FALSE));
   g_assert_cmpstr (binding.log->str, ==, "[A[BC]]");
   binding_clear (&binding, items, 4);
 }
 
 static void
+wait_with_a_rest (gpointer data)
+{
+  Binding *binding = data;
+
+  g_assert_cmpint (aio_context_compute_timeout (binding->d->ctx), ==, 0);
+  g_assert_true (driver_turn (binding->d, TRUE));
+  g_assert_cmpint (aio_context_compute_timeout (binding->d->ctx), ==, -1);
+}
+
+static void
 rest_keeps_a_wait_from_blocking (Driver *d)
+{
+  Binding binding;
+  Item items[3];
+
+  binding_init (&binding, d, items, 3);
+  binding.then = wait_with_a_rest;
+  for (guint i = 0; i < 3; i++)
+    aio_bh_schedule (items[i].bh);
+  g_assert_true (driver_turn (d, FALSE));
+  g_assert_cmpstr (binding.log->str, ==, "[A[BC]]");
+  binding_clear (&binding, items, 3);
+}
+
+static void
+delete_the_other_and_turn (gpointer data)
+{
+  Binding *binding = data;
+
+  aio_bh_delete (g_steal_pointer (&binding->other));
+  driver_turn (binding->d, FALSE);
+}
+
+static void
+may_delete_another_that_comes_next (Driver *d)
+{
+  Binding binding;
+  Item items[2];
+
+  binding_init (&binding, d, items, 2);
+  binding.other = aio_bh_new (d->ctx, write_x, &binding);
+  binding.then = delete_the_other_and_turn;
+  aio_bh_schedule (items[0].bh);
+  aio_bh_schedule (items[1].bh);
+  aio_bh_schedule (binding.other);
+  g_assert_true (driver_turn (d, FALSE));
+  driver_settle (d);
+  g_assert_cmpstr (binding.log->str, ==, "[A[B]]");
+  binding_clear (&binding, items, 2);
+}
+
+static void
+one_alone_is_called (Driver *d)
 {
   Binding binding;
   Item items[1];
 
   binding_init (&binding, d, items, 1);
-  g_queue_push_tail (&binding.rest, &items[0]);
-  g_assert_cmpint (aio_context_compute_timeout (d->ctx), ==, 0);
-  g_assert_true (driver_turn (d, TRUE));
-  g_assert_cmpstr (binding.log->str, ==, "[A]");
-  g_assert_cmpint (aio_context_compute_timeout (d->ctx), ==, -1);
+  aio_bh_schedule (items[0].bh);
+  g_assert_true (driver_turn (d, FALSE));
+  g_assert_cmpstr (binding.log->str, ==, "A");
   binding_clear (&binding, items, 1);
 }
 
@@ -165,7 +221,7 @@ more_than_fit_and_oneshots_all_run_once (Driver *d)
   for (guint i = 0; i < N; i++)
     aio_context_schedule_oneshot (d->ctx, item_run, &oneshot);
   g_assert_true (driver_turn (d, FALSE));
-  g_assert_cmpuint (binding.log->len, ==, N + 4 * strlen ("[]"));
+  g_assert_cmpuint (binding.log->len, ==, N + 3 * strlen ("[]"));
   g_assert_cmpuint (driver_stats (d).bhs_run, ==, N);
   binding_clear (&binding, &none, 0);
 }
@@ -201,6 +257,8 @@ add_tests (void)
   driver_add ("bh-batch", "others-keep-their-place", others_keep_their_place);
   driver_add ("bh-batch", "B3-nested-turn-runs-the-rest-first", nested_turn_runs_the_rest_first);
   driver_add ("bh-batch", "B3-rest-keeps-a-wait-from-blocking", rest_keeps_a_wait_from_blocking);
+  driver_add ("bh-batch", "B4-may-delete-another-that-comes-next", may_delete_another_that_comes_next);
+  driver_add ("bh-batch", "one-alone-is-called", one_alone_is_called);
   driver_add ("bh-batch", "more-than-fit-and-oneshots-all-run-once", more_than_fit_and_oneshots_all_run_once);
   driver_add_for (DRIVER_POLL, "poll-for", "says-what-ended-it", poll_for_says_what_ended_it);
 }

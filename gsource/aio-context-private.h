@@ -142,7 +142,7 @@ aio_context_accept (AioContext *ctx, gboolean notifier_ready)
 AioTimerList *aio_context_get_timer_list (AioContext *ctx, AioClock *clock);
 void aio_context_put_timer_list (AioContext *ctx, AioTimerList *list);
 
-/* Home thread: over all timer lists: as aio_timer_list_timeout(), aio_timer_list_run(); any at all. */
+/* Home thread: over all timer lists: as aio_timer_list_timeout(), aio_timer_list_run(); whether one can fire. */
 gint64 aio_context_timer_timeout (AioContext *ctx);
 gboolean aio_context_run_timers (AioContext *ctx);
 gboolean aio_context_has_timers (AioContext *ctx);

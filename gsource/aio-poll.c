@@ -277,8 +277,8 @@ aio_context_dispatch (AioContext *ctx)
  * @ctx: a context
  *
  * Tells whether a wait in this context could end by itself: while a bottom half is scheduled, a timer is
- * armed on a clock that is enabled, or a handler watches a file descriptor. A bottom half that is only to
- * be freed, and a notification, end one wait and no more. Home thread.
+ * armed on a clock that is enabled and moves by itself, or is due, or a handler watches a file descriptor.
+ * A bottom half that is only to be freed, and a notification, end one wait and no more. Home thread.
  *
  * Returns: whether anything is armed
  */

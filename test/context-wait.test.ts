@@ -129,7 +129,7 @@ describe('AioContext: waitWhile', () => {
 
   withLoop('without anything armed it would hang', ({ ctx }) => {
     ctx.bh(() => undefined);
-    ctx.timer(Clock.manual(), () => undefined);
+    ctx.timer(Clock.manual(), () => undefined).after(1); // nobody will move its clock
 
     assert.throws(() => {
       ctx.waitWhile(() => true);

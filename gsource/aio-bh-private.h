@@ -59,6 +59,9 @@ typedef enum {
   AIO_BH_QUEUE_READY = 1 << 2,   /* one wants to run now; nothing further was looked for */
 } AioBhQueueState;
 
+/* Home thread or finalize: the context lets go of @bh, which is in no queue any more. */
+void aio_bh_release (AioContext *ctx, AioBh *bh);
+
 /* Home thread: what the queues hold. */
 AioBhQueueState aio_context_bh_queue_state (AioContext *ctx);
 

@@ -124,9 +124,10 @@ batch_add (AioContext *ctx, Batch *batch, AioBh *bh, guint flags)
  * @has_rest: whether @run was given some that it has not run yet
  * @data: what @run and @has_rest are given
  *
- * Has bottom halves that have one callback in common run many at a time, for a language binding to which each
- * call costs more than what it does. One alone is run by @func. Their order and their nesting stay as they are; but once they are given to
- * @run it is for the binding to leave out those that an earlier one cancels or deletes. Home thread.
+ * Has bottom halves that have one callback in common run many at a time, for a language binding to which
+ * each call costs more than what it does. One alone is run by @func. Their order and their nesting stay as
+ * they are; but once they are given to @run it is for the binding to leave out those that an earlier one
+ * cancels or deletes. Home thread.
  */
 void
 aio_context_set_bh_batch (AioContext *ctx, AioBhFunc func, AioBhBatchFunc run, AioConditionFunc has_rest, gpointer data)
@@ -184,6 +185,7 @@ aio_context_bh_poll (AioContext *ctx)
       AIO_SCHEDULE_POINT (ctx, BH_AFTER_DEQUEUE);
       if (flags & AIO_BH_DELETED)
         {
+          batch_run (ctx, &batch); /* before a destroy notify, which may do anything */
           aio_bh_release (ctx, bh);
           continue;
         }

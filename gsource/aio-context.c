@@ -2,7 +2,9 @@
 #include "aio-context.h"
 
 #include "aio-context-private.h"
+#include "aio-error-private.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <time.h>
 
@@ -60,8 +62,8 @@ aio_context_new_full (const char *name, AioMonitor monitor, GError **error)
 
   if (monitor != AIO_MONITOR_AUTO && monitor != AIO_MONITOR_POLL)
     {
-      g_set_error (error, AIO_ERROR, AIO_ERROR_UNAVAILABLE, "This build does not have monitor %d (%s)", (int) monitor,
-                   "ENOSYS");
+      aio_set_unavailable_error (error, ENOSYS, "This build does not have the monitor %s",
+                                 monitor == AIO_MONITOR_EPOLL ? "epoll" : "io_uring");
       return NULL;
     }
 

@@ -37,7 +37,7 @@ typedef enum {
  * AioConditionFunc:
  * @data: (closure): what was given with the function
  *
- * Returns: whether the wait is over: %TRUE while it has to go on
+ * Returns: whether the wait has to go on
  */
 typedef gboolean (*AioConditionFunc) (gpointer data);
 

@@ -35,9 +35,9 @@ G_DEFINE_EXTENDED_ERROR (AioError, aio_error)
  * aio_error_get_errno:
  * @error: an error
  *
- * Gets the errno of a failed system call. Any thread.
+ * Gets the errno of a failed system call, or of why a feature is not available. Any thread.
  *
- * Returns: the positive errno, or 0 if @error is not %AIO_ERROR_SYSTEM
+ * Returns: the positive errno, or 0 if @error has none
  */
 int
 aio_error_get_errno (const GError *error)
@@ -63,25 +63,41 @@ aio_error_get_syscall (const GError *error)
   return priv ? priv->syscall : NULL;
 }
 
-void
-aio_set_system_error (GError **error, int errno_, const char *syscall, const char *format, ...)
+static void G_GNUC_PRINTF (5, 0)
+    set_error (GError **error, AioError code, int errno_, const char *syscall, const char *format, va_list args)
 {
+  const char *name = strerrorname_np (errno_);
   g_autofree char *what = NULL;
-  GError *system_error = NULL;
   AioErrorPrivate *priv;
-  va_list args;
+  GError *new_error;
 
   if (!error)
     return;
 
-  va_start (args, format);
   what = g_strdup_vprintf (format, args);
-  va_end (args);
-
-  system_error = g_error_new (AIO_ERROR, AIO_ERROR_SYSTEM, "%s: %s (%s)", what, g_strerror (errno_),
-                              strerrorname_np (errno_) ? strerrorname_np (errno_) : "unknown error");
-  priv = aio_error_get_private (system_error);
+  new_error = g_error_new (AIO_ERROR, code, "%s: %s (%s)", what, g_strerror (errno_), name ? name : "unknown error");
+  priv = aio_error_get_private (new_error);
   priv->errno_ = errno_;
   priv->syscall = syscall;
-  g_propagate_error (error, system_error);
+  g_propagate_error (error, new_error);
+}
+
+void
+aio_set_system_error (GError **error, int errno_, const char *syscall, const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  set_error (error, AIO_ERROR_SYSTEM, errno_, syscall, format, args);
+  va_end (args);
+}
+
+void
+aio_set_unavailable_error (GError **error, int errno_, const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  set_error (error, AIO_ERROR_UNAVAILABLE, errno_, NULL, format, args);
+  va_end (args);
 }

@@ -102,7 +102,8 @@ aio_context_poll (AioContext *ctx, gboolean blocking, GError **error)
  * @error: return location for an error
  *
  * aio_context_poll() with an end, for who has to look at something else from time to time. Calls that
- * are repeated as long as they set @expired are together like one that blocks. Home thread.
+ * are repeated as long as they set @expired are together like one that blocks. Home thread. Fails like
+ * aio_context_poll().
  *
  * Returns: whether there was progress: a bottom half that is not idle, a handler or a timer was run
  */

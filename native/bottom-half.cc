@@ -85,12 +85,6 @@ napi_value IsScheduled(napi_env env, napi_callback_info info) {
   return bh ? ToValue(env, bh->IsOpen() && aio_bh_is_scheduled(bh->bh)) : nullptr;
 }
 
-napi_value IsOpen(napi_env env, napi_callback_info info) {
-  Arguments<1> arguments(env, info);
-  BottomHalf* bh = arguments.Get<BottomHalf>(0);
-  return bh ? ToValue(env, bh->IsOpen()) : nullptr;
-}
-
 napi_value Close(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   if (BottomHalf* bh = arguments.Get<BottomHalf>(0)) bh->Close();
@@ -104,7 +98,6 @@ constexpr Method kMethods[] = {
     {"bhCancel", Do<aio_bh_cancel>},
     {"bhCheckOpen", Do<CheckOnly>},
     {"bhIsScheduled", IsScheduled},
-    {"bhIsOpen", IsOpen},
     {"bhClose", Close},
     {"scheduleOneshot", ScheduleOneshot},
 };

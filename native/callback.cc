@@ -96,13 +96,17 @@ guint Batch::Run(gpointer* registrations, guint count) {
     napi_get_reference_value(env, environment_.dispatch_batch, &dispatch_batch);
     napi_get_reference_value(env, reference_, &array);
     napi_get_undefined(env, &receiver);
+    const int32_t next = array_[0];
     environment_.call_depth++;
     napi_status status = napi_call_function(env, receiver, dispatch_batch, 1, &array, &result);
     environment_.call_depth--;
-    if (status != napi_ok)
+    if (status != napi_ok) {
       CallFailed(environment_);
-    else if (napi_get_value_uint32(env, result, &run) == napi_ok)
+      // Not even begun: like a lone callback that cannot be called, it is given up, or this would never end.
+      if (array_[0] == next) array_[0]++;
+    } else if (napi_get_value_uint32(env, result, &run) == napi_ok) {
       total += run;
+    }
   }
   return total;
 }

@@ -107,6 +107,47 @@ describe('BottomHalf: many in one call', () => {
     assert.deepEqual(later.log, ['a', 'b', 'c']);
   });
 
+  it('closed by an earlier one: it can be scheduled no more', () => {
+    using ctx = new AioContext();
+    const all = letters(ctx, 3, {
+      a: () => {
+        all.bhs[1].close();
+        assert.throws(() => all.bhs[1].schedule(), { code: 'ERR_AIO_CLOSED' });
+        all.bhs[2].cancel();
+        all.bhs[2].schedule();
+      },
+    });
+    all.schedule();
+    ctx.poll(false);
+    assert.deepEqual(all.log, ['a', 'c']);
+    assert.equal(ctx.poll(false), false);
+  });
+
+  it('after a stack overflow all of them can be scheduled again', () => {
+    using ctx = new AioContext();
+    let deep = true;
+    const all = letters(ctx, 3, {
+      b: () => {
+        if (!deep) return;
+        all.schedule();
+        try {
+          ctx.poll(false);
+        } finally {
+          deep = false;
+        }
+      },
+    });
+    all.schedule();
+    assert.throws(() => {
+      ctx.poll(false);
+    });
+    while (ctx.poll(false));
+    all.log.length = 0;
+    all.schedule();
+    ctx.poll(false);
+    assert.deepEqual(all.log, ['a', 'b', 'c']);
+  });
+
   it('N5: what some throw is thrown together, and the others run', () => {
     using ctx = new AioContext();
     const all = letters(ctx, 4, {

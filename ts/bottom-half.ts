@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { illegalConstructor, invalidThis, isObject } from './arguments.js';
 import type { AioContext } from './context.js';
-import { hold, invoke, isHeld, letGo, Registration } from './dispatcher.js';
+import { hold, invoke, isHeld, isTaken, letGo, Registration } from './dispatcher.js';
 import { native } from './load.js';
 import type { BottomHalfHandle, ContextHandle } from './native.js';
 
@@ -9,6 +9,7 @@ import type { BottomHalfHandle, ContextHandle } from './native.js';
 export let createBottomHalf: (
   context: AioContext,
   handle: ContextHandle,
+  batch: Int32Array,
   callback: (bh: BottomHalf) => void,
   name: string,
 ) => BottomHalf;
@@ -28,23 +29,25 @@ export class BottomHalf implements Disposable {
   readonly #handle: BottomHalfHandle;
   readonly #registration: Registration<BottomHalf>;
   readonly #name: string;
-  /** Whether it was last scheduled as one that is not idle. */
-  #normal = false;
+  /** Its context's: while it is in there, C has given it up already and has not run it yet. */
+  readonly #batch: Int32Array;
 
   static {
-    createBottomHalf = (context, handle, callback, name) =>
-      new BottomHalf(secret, context, handle, callback, name);
+    createBottomHalf = (context, handle, batch, callback, name) =>
+      new BottomHalf(secret, context, handle, batch, callback, name);
   }
 
   private constructor(
     key: symbol,
     context: AioContext,
     handle: ContextHandle,
+    batch: Int32Array,
     callback: (bh: BottomHalf) => void,
     name: string,
   ) {
     if (key !== secret) throw illegalConstructor();
     this.#name = name;
+    this.#batch = batch;
     this.#registration = new Registration<BottomHalf>(context, callback, undefined, this, true);
     this.#handle = native.bhNew(handle, name, this.#registration.slot);
   }
@@ -58,10 +61,8 @@ export class BottomHalf implements Disposable {
   /** Whether it is going to run; `false` in its callback and once it is closed. */
   get scheduled(): boolean {
     if (!isObject(this) || !(#handle in this)) throw invalidThis('BottomHalf');
-    // C has given up those that it has taken to be run in a batch.
-    return (
-      native.bhIsScheduled(this.#handle) || (isHeld(this.#registration) && native.bhIsOpen(this.#handle))
-    );
+    const held = isHeld(this.#registration);
+    return native.bhIsScheduled(this.#handle) || (held && isTaken(this.#batch, this.#registration));
   }
 
   /**
@@ -70,9 +71,8 @@ export class BottomHalf implements Disposable {
    */
   schedule(): void {
     if (!isObject(this) || !(#handle in this)) throw invalidThis('BottomHalf');
-    if (this.#normal && isHeld(this.#registration)) return;
-    native.bhSchedule(this.#handle);
-    this.#normal = true;
+    if (isTaken(this.#batch, this.#registration)) native.bhCheckOpen(this.#handle);
+    else native.bhSchedule(this.#handle);
     hold(this.#registration);
   }
 
@@ -82,9 +82,8 @@ export class BottomHalf implements Disposable {
    */
   scheduleIdle(): void {
     if (!isObject(this) || !(#handle in this)) throw invalidThis('BottomHalf');
-    if (isHeld(this.#registration)) return;
-    native.bhScheduleIdle(this.#handle);
-    this.#normal = false;
+    if (isTaken(this.#batch, this.#registration)) native.bhCheckOpen(this.#handle);
+    else native.bhScheduleIdle(this.#handle);
     hold(this.#registration);
   }
 

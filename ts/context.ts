@@ -95,6 +95,7 @@ const current: { made: AioContext | null } = { made: null };
 export class AioContext implements Disposable, AsyncDisposable {
   readonly #handle: ContextHandle;
   readonly #name: string;
+  readonly #batch = createBatch();
   readonly #monitor: Monitor;
   readonly #handlers: HandlerTable;
   readonly #sleepers: Sleepers = new Set();
@@ -121,7 +122,7 @@ export class AioContext implements Disposable, AsyncDisposable {
     if (typeof monitor !== 'string') throw invalidType('options.monitor', 'of type string', monitor);
     if (index < 0) throw invalidValue('options.monitor', `must be one of ${monitors.join(', ')}`, monitor);
 
-    this.#handle = native.contextNew(this, name, index, createBatch());
+    this.#handle = native.contextNew(this, name, index, this.#batch);
     this.#name = name ?? native.contextName(this.#handle);
     this.#monitor = monitors[native.contextMonitor(this.#handle)] as Monitor;
     this.#handlers = new HandlerTable(this, this.#handle);
@@ -274,7 +275,7 @@ export class AioContext implements Disposable, AsyncDisposable {
     const handle = AioContext.#handleOf(this);
     checkFunction(callback, 'callback');
     checkObject(options, 'options');
-    return createBottomHalf(this, handle, callback, nameOf(options, callback));
+    return createBottomHalf(this, handle, this.#batch, callback, nameOf(options, callback));
   }
 
   /**

@@ -69,7 +69,7 @@ export function hold(registration: Registration<unknown>): void {
   table[registration.slot] = registration;
 }
 
-/** Whether it is held: C has its slot in a queue, or in a batch. */
+/** Whether it is held. */
 export function isHeld(registration: Registration<unknown>): boolean {
   return table[registration.slot] === registration;
 }
@@ -193,6 +193,12 @@ function dispatchBatch(batch: Int32Array): number {
     batch[0] = next + 1;
     dispatch(batch[2 + next] ?? 0);
   }
+}
+
+/** Whether C has taken it from its queue for a batch, and its turn has not come. */
+export function isTaken(batch: Int32Array, registration: Registration<unknown>): boolean {
+  const [next = 0, end = 0] = [batch[0], batch[1]];
+  return next < end && batch.subarray(2 + next, 2 + end).includes(registration.slot);
 }
 
 /** What a context has for its batches: the index of the next slot, how many there are, and at most 64 slots. */

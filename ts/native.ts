@@ -75,7 +75,6 @@ export interface Native {
   bhCancel(bh: BottomHalfHandle): void;
   bhCheckOpen(bh: BottomHalfHandle): void;
   bhIsScheduled(bh: BottomHalfHandle): boolean;
-  bhIsOpen(bh: BottomHalfHandle): boolean;
   bhClose(bh: BottomHalfHandle): void;
   scheduleOneshot(context: ContextHandle, name: string, slot: Slot): void;
 

@@ -12,10 +12,16 @@ struct _AioClock {
   gatomicrefcount ref_count; /* manual clocks only: the others live as long as the process */
   _Atomic gboolean enabled;  /* virtual clocks only: the others always are */
   _Atomic gint64 manual_ns;  /* manual clocks only */
-  pthread_mutex_t lock;      /* guards lists; taken before a list's own lock */
+  pthread_mutex_t lock;      /* guards what follows; taken before a list's own lock */
   GPtrArray *lists;          /* of AioTimerList: those that have timers on this clock */
+  guint n_passes;            /* passes over timers that are under way; virtual clocks only */
+  pthread_cond_t pass_ended;
 };
 
 /* Any thread. A list stays known to its clock from add to remove. */
 void aio_clock_add_list (AioClock *clock, AioTimerList *list);
 void aio_clock_remove_list (AioClock *clock, AioTimerList *list);
+
+/* Home thread of a list, around a pass over its timers: a clock is not disabled in the middle of it. */
+void aio_clock_begin_pass (AioClock *clock);
+void aio_clock_end_pass (AioClock *clock);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "aio-clock-private.h"
 
-#include "aio-timer-list-private.h"
+#include "aio-context-private.h"
 
 #include <time.h>
 
 #define AIO_CLOCK_INIT(clock_type)                                                                                     \
   {                                                                                                                    \
-    .type = (clock_type), .enabled = TRUE, .lock = PTHREAD_MUTEX_INITIALIZER,                                          \
+    .type = (clock_type), .enabled = TRUE, .lock = PTHREAD_MUTEX_INITIALIZER, .pass_ended = PTHREAD_COND_INITIALIZER,  \
   }
 
 static AioClock process_clocks[AIO_CLOCK_MANUAL] = {
@@ -16,6 +16,9 @@ static AioClock process_clocks[AIO_CLOCK_MANUAL] = {
   [AIO_CLOCK_HOST] = AIO_CLOCK_INIT (AIO_CLOCK_HOST),
   [AIO_CLOCK_VIRTUAL_RT] = AIO_CLOCK_INIT (AIO_CLOCK_VIRTUAL_RT),
 };
+
+/* The passes that this thread is in. */
+static __thread guint own_passes[AIO_CLOCK_MANUAL] AIO_TLS;
 
 G_DEFINE_BOXED_TYPE (AioClock, aio_clock, aio_clock_ref, aio_clock_unref)
 
@@ -213,8 +216,9 @@ aio_clock_get_enabled (AioClock *clock)
  * @enabled: whether its timers shall fire
  *
  * Disables or enables a clock for the whole process. While it is disabled its time goes on and its
- * timers stay armed, but they neither fire nor end a wait. Enabling wakes every context that has
- * timers on it. Any thread, also from a timer's callback.
+ * timers stay armed, but they neither fire nor end a wait. Disabling waits for callbacks of its timers
+ * that other threads are running, unless it is done in such a callback itself. Enabling wakes every
+ * context that has timers on it. Any thread.
  */
 void
 aio_clock_set_enabled (AioClock *clock, gboolean enabled)
@@ -227,6 +231,36 @@ aio_clock_set_enabled (AioClock *clock, gboolean enabled)
     return;
   if (enabled)
     aio_clock_notify_all (clock);
+  else if (own_passes[clock->type] == 0)
+    {
+      pthread_mutex_lock (&clock->lock);
+      while (clock->n_passes > 0)
+        pthread_cond_wait (&clock->pass_ended, &clock->lock);
+      pthread_mutex_unlock (&clock->lock);
+    }
+}
+
+void
+aio_clock_begin_pass (AioClock *clock)
+{
+  if (!aio_clock_can_be_disabled (clock))
+    return;
+  own_passes[clock->type]++;
+  pthread_mutex_lock (&clock->lock);
+  clock->n_passes++;
+  pthread_mutex_unlock (&clock->lock);
+}
+
+void
+aio_clock_end_pass (AioClock *clock)
+{
+  if (!aio_clock_can_be_disabled (clock))
+    return;
+  own_passes[clock->type]--;
+  pthread_mutex_lock (&clock->lock);
+  clock->n_passes--;
+  pthread_cond_broadcast (&clock->pass_ended);
+  pthread_mutex_unlock (&clock->lock);
 }
 
 /**

@@ -20,6 +20,7 @@ typedef struct {
   AioCounter waits, zero_waits, empty_waits;
   AioCounter eventfd_writes, eventfd_reads;
   AioCounter bhs_run, handlers_dispatched, timers_fired;
+  AioCounter monitor_switches;
 } AioCounters;
 
 /*
@@ -62,9 +63,15 @@ struct _AioContext {
   AioHandler **changes_tail;    /* list_lock */
   _Atomic gboolean has_changes; /* stored under list_lock, loaded by home */
 
-  const AioFdMonOps *fdmon_ops;
-  AioFdMonPoll fdmon_poll; /* home */
-  AioReadyList ready;      /* home: handlers that were found ready and have not been called */
+  _Atomic guint external_disable_cnt; /* any */
+  gboolean external_held_back;        /* home: what the handlers were last told of it */
+
+  AioMonitor monitor_wanted;               /* as the context was made */
+  _Atomic (const AioFdMonOps *) fdmon_ops; /* stored by home */
+  AioFdMonPoll fdmon_poll;                 /* home */
+  AioFdMonEpoll fdmon_epoll;               /* home */
+  guint epoll_refused_at; /* home: how many handlers there were when the kernel had no room for them; 0: it had */
+  AioReadyList ready;     /* home: handlers that were found ready and have not been called */
 
   AioTimerList *tlg[AIO_CLOCK_MANUAL]; /* the timer list group: one list for each clock of the process */
   AioTimerList *manual_lists;          /* list_lock: one for each manual clock in use */
@@ -81,6 +88,12 @@ struct _AioContext {
 
 /* Reached without a call, which a dynamically loaded library has to ask for (benchmark core-bh). */
 #define AIO_TLS __attribute__ ((tls_model ("initial-exec")))
+
+static inline const AioFdMonOps *
+aio_context_fdmon (AioContext *ctx)
+{
+  return atomic_load_explicit (&ctx->fdmon_ops, memory_order_relaxed);
+}
 
 /* A number that no other thread of the process has or will have. */
 extern __thread guint64 aio_thread_id_ AIO_TLS __attribute__ ((visibility ("hidden")));
@@ -146,6 +159,8 @@ void aio_context_put_timer_list (AioContext *ctx, AioTimerList *list);
 gint64 aio_context_timer_timeout (AioContext *ctx);
 gboolean aio_context_run_timers (AioContext *ctx);
 gboolean aio_context_has_timers (AioContext *ctx);
+void aio_context_for_each_timer_list (AioContext *ctx, void (*function) (AioTimerList *list, gpointer data),
+                                      gpointer data);
 
 /* Home thread or finalize: as aio_timer_list_clear() for all lists; then, at the very end, they go. */
 void aio_context_clear_timers (AioContext *ctx, gboolean report);
@@ -153,6 +168,9 @@ void aio_context_free_timer_lists (AioContext *ctx);
 
 /* Home thread: has the timerfds wake GLib for the first timer; FALSE if that cannot be had. */
 gboolean aio_context_arm_deadlines (AioContext *ctx);
+
+/* Home thread: the same for the wall clock alone, which may be set while poll() waits for a while. */
+gboolean aio_context_arm_wall_clock (AioContext *ctx);
 
 /* Callbacks of all kinds that have been run so far. */
 static inline guint64

@@ -59,11 +59,12 @@ aio_context_new_full (const char *name, AioMonitor monitor, GError **error)
   static _Atomic guint n_unnamed;
   AioNotifier *notifier;
   AioContext *ctx;
+  int open_error;
 
-  if (monitor != AIO_MONITOR_AUTO && monitor != AIO_MONITOR_POLL)
+  if (monitor != AIO_MONITOR_AUTO && monitor != AIO_MONITOR_POLL && monitor != AIO_MONITOR_EPOLL)
     {
       aio_set_unavailable_error (error, ENOSYS, "This build does not have the monitor %s",
-                                 monitor == AIO_MONITOR_EPOLL ? "epoll" : "io_uring");
+                                 monitor == AIO_MONITOR_IO_URING ? "io_uring" : "asked for");
       return NULL;
     }
 
@@ -84,12 +85,21 @@ aio_context_new_full (const char *name, AioMonitor monitor, GError **error)
   ctx->notifier_poll_fd = (GPollFD){ .fd = aio_notifier_get_fd (notifier), .events = G_IO_IN };
   g_source_add_poll (&ctx->source, &ctx->notifier_poll_fd);
   ctx->changes_tail = &ctx->changes;
-  ctx->fdmon_ops = &aio_fdmon_poll_ops;
+  ctx->monitor_wanted = monitor;
   pthread_mutex_init (&ctx->list_lock, NULL);
   aio_deadline_init (&ctx->deadlines[0], CLOCK_MONOTONIC);
   aio_deadline_init (&ctx->deadlines[1], CLOCK_REALTIME);
   for (AioClockType type = AIO_CLOCK_REALTIME; type < AIO_CLOCK_MANUAL; type++)
     ctx->tlg[type] = aio_timer_list_new (ctx, aio_clock_get (type));
+
+  open_error = aio_fdmon_open (ctx, monitor);
+  if (open_error)
+    {
+      aio_set_unavailable_error (error, open_error, "Monitor epoll");
+      aio_fdmon_open (ctx, AIO_MONITOR_POLL); /* which cannot fail: the context can be freed as any other */
+      aio_context_unref (ctx);
+      return NULL;
+    }
   return ctx;
 }
 
@@ -142,7 +152,7 @@ aio_context_finalize (AioContext *ctx)
   aio_context_clear_timers (ctx, TRUE);
 
   aio_context_free_timer_lists (ctx);
-  ctx->fdmon_ops->finalize (ctx);
+  aio_context_fdmon (ctx)->close (ctx);
   for (guint i = 0; i < G_N_ELEMENTS (ctx->deadlines); i++)
     aio_deadline_finalize (&ctx->deadlines[i]);
   aio_notifier_unref (ctx->notifier);
@@ -259,7 +269,7 @@ aio_context_get_monitor (AioContext *ctx)
 {
   g_return_val_if_fail (ctx != NULL, AIO_MONITOR_AUTO);
 
-  return ctx->fdmon_ops->type;
+  return aio_context_fdmon (ctx)->type;
 }
 
 /* The source */

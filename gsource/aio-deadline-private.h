@@ -22,5 +22,5 @@ void aio_deadline_finalize (AioDeadline *deadline);
  */
 gboolean aio_deadline_arm (AioDeadline *deadline, AioContext *ctx, gint64 expire_ns, gint64 now_ns);
 
-/* Whether GLib's poll(2) found it expired; disarms it if so. */
+/* Whether the last wait found it expired, or the wall clock set, and marked its poll_fd; disarms it if so. */
 gboolean aio_deadline_check (AioDeadline *deadline);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "aio-deadline-private.h"
+#include "aio-context-private.h"
 
+#include <errno.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 void
@@ -27,7 +29,8 @@ make (AioDeadline *deadline, AioContext *ctx)
   deadline->poll_fd.fd = timerfd_create (deadline->clock_id, TFD_CLOEXEC | TFD_NONBLOCK);
   if (deadline->poll_fd.fd < 0)
     return FALSE;
-  g_source_add_poll ((GSource *) ctx, &deadline->poll_fd);
+  if (!g_source_is_destroyed (&ctx->source))
+    g_source_add_poll (&ctx->source, &deadline->poll_fd);
   return TRUE;
 }
 
@@ -37,8 +40,11 @@ set (AioDeadline *deadline, gint64 expire_ns)
   /* A time of zero disarms a timerfd; the first nanosecond is as much in the past. */
   gint64 ns = expire_ns < 0 ? 0 : MAX (expire_ns, 1);
   struct itimerspec when = { .it_value = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 } };
+  int flags = TFD_TIMER_ABSTIME | (deadline->clock_id == CLOCK_REALTIME ? TFD_TIMER_CANCEL_ON_SET : 0);
 
-  timerfd_settime (deadline->poll_fd.fd, TFD_TIMER_ABSTIME, &when, NULL);
+  /* ECANCELED: the wall clock was set since the last time, which is known now. */
+  while (timerfd_settime (deadline->poll_fd.fd, flags, &when, NULL) < 0 && errno == ECANCELED)
+    ;
   deadline->armed_ns = expire_ns;
 }
 
@@ -65,7 +71,8 @@ aio_deadline_check (AioDeadline *deadline)
   if (!(deadline->poll_fd.revents & G_IO_IN))
     return FALSE;
   deadline->poll_fd.revents = 0;
-  if (read (deadline->poll_fd.fd, &expirations, sizeof expirations) == sizeof expirations)
+  /* ECANCELED: the wall clock was set; whoever waits has to compute anew. EAGAIN: it was armed again since. */
+  if (read (deadline->poll_fd.fd, &expirations, sizeof expirations) >= 0 || errno == ECANCELED)
     deadline->armed_ns = -1;
   return TRUE;
 }

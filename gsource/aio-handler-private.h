@@ -24,14 +24,17 @@ struct _AioHandler {
   AioHandler *next_change;
 
   /* home thread */
-  gboolean monitored; /* the monitor watches it */
-  gboolean in_source; /* poll_fd is registered with the GSource */
-  gboolean dead;      /* its file descriptor is invalid; not watched any more */
-  gboolean parked;    /* left out of nested waits: too many of its callbacks are on the stack */
-  int depth;          /* its callbacks on the stack */
-  guint index;        /* in the arrays of the poll monitor */
-  gboolean queued;    /* in the ready list */
-  gushort revents;    /* what it was found ready for */
+  gboolean monitored;    /* the monitor watches it */
+  gboolean in_source;    /* poll_fd is registered with the GSource */
+  gboolean dead;         /* its file descriptor is invalid; not watched any more */
+  gboolean parked;       /* left out of nested waits: too many of its callbacks are on the stack */
+  gboolean held_back;    /* it is external, and external clients are disabled */
+  int depth;             /* its callbacks on the stack */
+  guint index;           /* in the arrays of the poll monitor */
+  guint32 generation;    /* in its entry of the epoll set; 0: it has none */
+  gboolean always_ready; /* epoll refuses it: a regular file or a directory, which never blocks */
+  gboolean queued;       /* in the ready list */
+  gushort revents;       /* what it was found ready for */
   AioHandler *prev_ready, *next_ready;
 };
 
@@ -56,8 +59,11 @@ void aio_context_apply_changes (AioContext *ctx);
 static inline gboolean
 aio_handler_is_watched (AioHandler *handler)
 {
-  return !handler->dead && !handler->parked;
+  return !handler->dead && !handler->parked && !handler->held_back;
 }
+
+/* Home thread: holds external handlers back, or no longer, as the count of disables says by now. */
+void aio_context_apply_external (AioContext *ctx);
 
 /* Home thread: calls what is in the ready list; whether a callback was called. */
 gboolean aio_context_dispatch_ready (AioContext *ctx);

@@ -51,6 +51,7 @@ typedef void (*AioFdFunc) (int fd, GIOCondition condition, gpointer data);
  * @read: (nullable): called when the file descriptor is readable, hung up or in error
  * @write: (nullable): called when it is writable or in error, and when it is hung up if there is no @read
  * @error: (nullable): called once when the handler died; without it a warning is logged
+ * @external: whether it serves an external client: see aio_context_disable_external()
  * @name: (nullable): what to call the handler in messages
  *
  * The callbacks of a file descriptor.
@@ -59,6 +60,7 @@ typedef struct {
   AioHandlerFunc read;
   AioHandlerFunc write;
   AioHandlerErrorFunc error;
+  gboolean external;
   const char *name;
 } AioFdHandler;
 
@@ -69,5 +71,17 @@ gboolean aio_context_set_fd_handler (AioContext *ctx, int fd, const AioFdHandler
 AIO_AVAILABLE
 gboolean aio_context_set_fd_func (AioContext *ctx, int fd, GIOCondition condition, AioFdFunc func, gpointer data,
                                   GDestroyNotify destroy, GError **error);
+
+AIO_AVAILABLE
+void aio_context_disable_external (AioContext *ctx);
+
+AIO_AVAILABLE
+gboolean aio_context_enable_external (AioContext *ctx, GError **error);
+
+AIO_AVAILABLE
+gboolean aio_context_external_disabled (AioContext *ctx);
+
+AIO_AVAILABLE
+gboolean aio_context_node_check (AioContext *ctx, gboolean external);
 
 G_END_DECLS

@@ -38,14 +38,22 @@ aio_context_compute_timeout (AioContext *ctx)
 static gboolean
 wait (AioContext *ctx, gint64 timeout)
 {
+  gboolean notifier_ready;
+
   aio_context_apply_changes (ctx);
+  aio_context_apply_external (ctx);
+  aio_fdmon_choose (ctx);
   if (timeout == 0 && atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) == 0)
     return FALSE;
 
   aio_counter_add (&ctx->stats.waits, 1);
   if (timeout == 0)
     aio_counter_add (&ctx->stats.zero_waits, 1);
-  return ctx->fdmon_ops->wait (ctx, timeout);
+  else
+    aio_context_arm_wall_clock (ctx);
+  notifier_ready = aio_context_fdmon (ctx)->wait (ctx, timeout);
+  aio_deadline_check (&ctx->deadlines[1]);
+  return notifier_ready;
 }
 
 /* Runs bottom halves, then handlers, then timers; whether there was progress. */
@@ -228,8 +236,10 @@ aio_context_prepare (AioContext *ctx)
   g_return_val_if_fail (ctx != NULL && aio_context_is_home (ctx), FALSE);
 
   aio_context_apply_changes (ctx);
+  aio_context_apply_external (ctx);
+  aio_fdmon_choose (ctx);
   if (ctx->main_context)
-    ctx->fdmon_ops->gsource_prepare (ctx);
+    aio_context_fdmon (ctx)->gsource_prepare (ctx);
   return ctx->ready.head != NULL;
 }
 
@@ -246,7 +256,7 @@ aio_context_pending (AioContext *ctx)
 {
   g_return_val_if_fail (ctx != NULL && aio_context_is_home (ctx), FALSE);
 
-  return ctx->ready.head || ctx->fdmon_ops->gsource_check (ctx, FALSE);
+  return ctx->ready.head || aio_context_fdmon (ctx)->gsource_check (ctx, FALSE);
 }
 
 /**
@@ -267,7 +277,7 @@ aio_context_dispatch (AioContext *ctx)
   g_return_val_if_fail (ctx != NULL && aio_context_is_home (ctx), FALSE);
 
   outer = aio_context_enter (ctx);
-  ctx->fdmon_ops->gsource_check (ctx, TRUE);
+  aio_context_fdmon (ctx)->gsource_check (ctx, TRUE);
   progress = run (ctx);
   aio_context_leave (ctx, outer);
   return progress;

@@ -29,5 +29,6 @@ aio_context_get_stats (AioContext *ctx, AioStats *stats)
     .bhs_run = aio_counter_get (&ctx->stats.bhs_run),
     .handlers_dispatched = aio_counter_get (&ctx->stats.handlers_dispatched),
     .timers_fired = aio_counter_get (&ctx->stats.timers_fired),
+    .monitor_switches = aio_counter_get (&ctx->stats.monitor_switches),
   };
 }

@@ -25,6 +25,7 @@ G_BEGIN_DECLS
  * @bhs_run: bottom halves run
  * @handlers_dispatched: callbacks of file descriptor handlers and notifiers run
  * @timers_fired: timers fired
+ * @monitor_switches: changes from one monitor to another
  *
  * Counters of a context, each since it was made. The last three are callbacks, `eventfd_*` are system
  * calls.
@@ -43,6 +44,7 @@ typedef struct {
   guint64 bhs_run;
   guint64 handlers_dispatched;
   guint64 timers_fired;
+  guint64 monitor_switches;
 } AioStats;
 
 AIO_AVAILABLE

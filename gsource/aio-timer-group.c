@@ -139,6 +139,15 @@ aio_context_has_timers (AioContext *ctx)
 }
 
 void
+aio_context_for_each_timer_list (AioContext *ctx, void (*function) (AioTimerList *list, gpointer data), gpointer data)
+{
+  for (AioClockType type = AIO_CLOCK_REALTIME; type < AIO_CLOCK_MANUAL; type++)
+    function (ctx->tlg[type], data);
+  for (AioTimerList *list = next_manual_list (ctx, NULL); list; list = next_manual_list (ctx, list))
+    function (list, data);
+}
+
+void
 aio_context_clear_timers (AioContext *ctx, gboolean report)
 {
   for (AioClockType type = AIO_CLOCK_REALTIME; type < AIO_CLOCK_MANUAL; type++)
@@ -182,12 +191,18 @@ arm_deadline (AioContext *ctx, AioDeadline *deadline, const AioClockType *types,
 }
 
 gboolean
+aio_context_arm_wall_clock (AioContext *ctx)
+{
+  static const AioClockType wall[] = { AIO_CLOCK_HOST };
+
+  return arm_deadline (ctx, &ctx->deadlines[1], wall, G_N_ELEMENTS (wall));
+}
+
+gboolean
 aio_context_arm_deadlines (AioContext *ctx)
 {
   static const AioClockType monotonic[] = { AIO_CLOCK_REALTIME, AIO_CLOCK_VIRTUAL, AIO_CLOCK_VIRTUAL_RT };
-  static const AioClockType wall[] = { AIO_CLOCK_HOST };
-  gboolean armed;
+  gboolean armed = arm_deadline (ctx, &ctx->deadlines[0], monotonic, G_N_ELEMENTS (monotonic));
 
-  armed = arm_deadline (ctx, &ctx->deadlines[0], monotonic, G_N_ELEMENTS (monotonic));
-  return arm_deadline (ctx, &ctx->deadlines[1], wall, G_N_ELEMENTS (wall)) && armed;
+  return aio_context_arm_wall_clock (ctx) && armed;
 }

@@ -271,6 +271,7 @@ aio_timer_list_run (AioTimerList *list)
   if (aio_timer_list_timeout (list) != 0)
     return FALSE;
 
+  aio_clock_begin_pass (list->clock);
   pthread_mutex_lock (&list->lock);
   collect_due (list, aio_clock_get_ns (list->clock));
   publish_earliest (list);
@@ -292,5 +293,6 @@ aio_timer_list_run (AioTimerList *list)
       pthread_mutex_lock (&list->lock);
     }
   pthread_mutex_unlock (&list->lock);
+  aio_clock_end_pass (list->clock);
   return progress;
 }

@@ -3,7 +3,16 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 
 import { Clock, EventNotifier } from 'aio-gsource';
 
-import { drain, type Loop, matrix, scriptLines, type ScriptKind, withLoop, write } from './helpers.js';
+import {
+  drain,
+  type Loop,
+  matrix,
+  scriptLines,
+  type ScriptKind,
+  whereClosingTells,
+  withLoop,
+  write,
+} from './helpers.js';
 
 type Arm = (loop: Loop, callback: () => void) => void;
 
@@ -49,25 +58,29 @@ const kinds: Record<string, Arm> = {
 
 describe('Microtasks', () => {
   for (const [kind, arm] of Object.entries(kinds))
-    matrix(`N2: they settle before the callback after a ${kind}`, (loop) => {
-      const order: string[] = [];
-      arm(loop, () => {
-        order.push('callback');
-        process.nextTick(() => order.push('nextTick'));
-        queueMicrotask(() => order.push('microtask'));
-        void Promise.resolve().then(() => {
-          order.push('then');
-          process.nextTick(() => order.push('nested nextTick'));
+    matrix(
+      `N2: they settle before the callback after a ${kind}`,
+      (loop) => {
+        const order: string[] = [];
+        arm(loop, () => {
+          order.push('callback');
+          process.nextTick(() => order.push('nextTick'));
+          queueMicrotask(() => order.push('microtask'));
+          void Promise.resolve().then(() => {
+            order.push('then');
+            process.nextTick(() => order.push('nested nextTick'));
+          });
         });
-      });
-      // Whatever comes next, in this pass or the one after.
-      const clock = Clock.manual(1);
-      loop.ctx.timer(clock, () => order.push('next')).modNs(1);
+        // Whatever comes next, in this pass or the one after.
+        const clock = Clock.manual(1);
+        loop.ctx.timer(clock, () => order.push('next')).modNs(1);
 
-      loop.step();
+        loop.step();
 
-      assert.deepEqual(order, ['callback', 'nextTick', 'microtask', 'then', 'nested nextTick', 'next']);
-    });
+        assert.deepEqual(order, ['callback', 'nextTick', 'microtask', 'then', 'nested nextTick', 'next']);
+      },
+      kind === 'error handler' ? whereClosingTells : {},
+    );
 
   matrix('N2: a promise that a bottom half resolves continues before the next one', (loop) => {
     const order: string[] = [];
@@ -152,19 +165,23 @@ describe('AsyncLocalStorage', () => {
   const storage = new AsyncLocalStorage<string>();
 
   for (const [kind, arm] of Object.entries(kinds))
-    matrix(`its store at the registration is there in a ${kind}`, (loop) => {
-      const seen: (string | undefined)[] = [];
-      storage.run('at registration', () => {
-        arm(loop, () => seen.push(storage.getStore()));
-      });
+    matrix(
+      `its store at the registration is there in a ${kind}`,
+      (loop) => {
+        const seen: (string | undefined)[] = [];
+        storage.run('at registration', () => {
+          arm(loop, () => seen.push(storage.getStore()));
+        });
 
-      storage.run('at the pass', () => {
-        loop.step();
-      });
+        storage.run('at the pass', () => {
+          loop.step();
+        });
 
-      assert.deepEqual(seen, ['at registration']);
-      assert.equal(storage.getStore(), undefined);
-    });
+        assert.deepEqual(seen, ['at registration']);
+        assert.equal(storage.getStore(), undefined);
+      },
+      kind === 'error handler' ? whereClosingTells : {},
+    );
 
   matrix('a callback that was registered without a store has none', (loop) => {
     const seen: (string | undefined)[] = [];

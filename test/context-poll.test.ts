@@ -84,7 +84,7 @@ describe('AioContext: poll and notify', () => {
       loop.ctx.timer(Clock.realtime, () => assert.fail('notify was lost')).after(5000);
       loop.wait();
     },
-    ['poll', 'glib'],
+    { drivers: ['poll', 'glib'] },
   );
 
   withLoop('A9: notify is not progress', ({ ctx }) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 
 import { AioError } from 'aio-gsource';
 
-import { aioError, type Loop, matrix, withLoop, write } from './helpers.js';
+import { aioError, type Loop, matrix, whereClosingTells, withLoop, write } from './helpers.js';
 
 /** How often the context waited, whoever drove it. */
 function waits(loop: Loop): number {
@@ -11,74 +11,86 @@ function waits(loop: Loop): number {
 }
 
 describe('FdHandler: errors', () => {
-  matrix('E4: a descriptor closed while it is watched: one EBADF, no busy loop', (loop) => {
-    const { read } = loop.pipe();
-    const errors: AioError[] = [];
-    const receivers: unknown[] = [];
-    const handler = {
-      read: () => assert.fail('nothing to read'),
-      error(this: unknown, error: AioError): void {
-        receivers.push(this);
-        errors.push(error);
-      },
-    };
-    loop.ctx.setFdHandler(read, handler);
-    loop.step();
+  matrix(
+    'E4: a descriptor closed while it is watched: one EBADF, no busy loop',
+    (loop) => {
+      const { read } = loop.pipe();
+      const errors: AioError[] = [];
+      const receivers: unknown[] = [];
+      const handler = {
+        read: () => assert.fail('nothing to read'),
+        error(this: unknown, error: AioError): void {
+          receivers.push(this);
+          errors.push(error);
+        },
+      };
+      loop.ctx.setFdHandler(read, handler);
+      loop.step();
 
-    loop.closeFd(read);
-    loop.until(() => errors.length > 0);
-    const [error] = errors;
-    assert.ok(error instanceof AioError);
-    assert.equal(error.code, 'EBADF');
-    assert.equal(error.errno, -9);
-    assert.equal(typeof error.syscall, 'string');
-    assert.match(error.message, new RegExp(`fd ${String(read)}\\b.*EBADF`, 's'));
-    assert.equal(receivers[0], handler);
+      loop.closeFd(read);
+      loop.until(() => errors.length > 0);
+      const [error] = errors;
+      assert.ok(error instanceof AioError);
+      assert.equal(error.code, 'EBADF');
+      assert.equal(error.errno, -9);
+      assert.equal(typeof error.syscall, 'string');
+      assert.match(error.message, new RegExp(`fd ${String(read)}\\b.*EBADF`, 's'));
+      assert.equal(receivers[0], handler);
 
-    const before = waits(loop);
-    let fired = false;
-    loop.ctx.sleep(50).then(
-      () => (fired = true),
-      () => undefined,
-    );
-    loop.until(() => fired);
-    assert.ok(waits(loop) - before < 10, `${String(waits(loop) - before)} waits in 50 ms`);
-    assert.equal(errors.length, 1);
-    loop.ctx.setFdHandler(read, null);
-  });
+      const before = waits(loop);
+      let fired = false;
+      loop.ctx.sleep(50).then(
+        () => (fired = true),
+        () => undefined,
+      );
+      loop.until(() => fired);
+      assert.ok(waits(loop) - before < 10, `${String(waits(loop) - before)} waits in 50 ms`);
+      assert.equal(errors.length, 1);
+      loop.ctx.setFdHandler(read, null);
+    },
+    whereClosingTells,
+  );
 
-  matrix('E4: without `error` it follows the rule for exceptions', (loop) => {
-    const { read } = loop.pipe();
-    loop.ctx.setFdHandler(read, { read: () => undefined, name: 'careless' });
-    loop.step();
+  matrix(
+    'E4: without `error` it follows the rule for exceptions',
+    (loop) => {
+      const { read } = loop.pipe();
+      loop.ctx.setFdHandler(read, { read: () => undefined, name: 'careless' });
+      loop.step();
 
-    loop.closeFd(read);
-    assert.throws(
-      () => {
-        loop.steps(4);
-      },
-      aioError('EBADF', { errno: -9 }),
-    );
+      loop.closeFd(read);
+      assert.throws(
+        () => {
+          loop.steps(4);
+        },
+        aioError('EBADF', { errno: -9 }),
+      );
 
-    loop.steps(4);
-    loop.ctx.setFdHandler(read, null);
-  });
+      loop.steps(4);
+      loop.ctx.setFdHandler(read, null);
+    },
+    whereClosingTells,
+  );
 
-  matrix('E4: the dead handler can be replaced when the number is open again', (loop) => {
-    const { read } = loop.pipe();
-    const seen: string[] = [];
-    loop.ctx.setFdHandler(read, { read: () => seen.push('old'), error: () => seen.push('error') });
-    loop.closeFd(read);
-    loop.until(() => seen.length > 0);
+  matrix(
+    'E4: the dead handler can be replaced when the number is open again',
+    (loop) => {
+      const { read } = loop.pipe();
+      const seen: string[] = [];
+      loop.ctx.setFdHandler(read, { read: () => seen.push('old'), error: () => seen.push('error') });
+      loop.closeFd(read);
+      loop.until(() => seen.length > 0);
 
-    const again = loop.pipe();
-    loop.ctx.setFdHandler(again.read, { read: () => seen.push('new') });
-    write(again.write, 'x');
-    loop.step();
+      const again = loop.pipe();
+      loop.ctx.setFdHandler(again.read, { read: () => seen.push('new') });
+      write(again.write, 'x');
+      loop.step();
 
-    assert.equal(again.read, read, 'the lowest number is used again');
-    assert.deepEqual(seen, ['error', 'new']);
-  });
+      assert.equal(again.read, read, 'the lowest number is used again');
+      assert.deepEqual(seen, ['error', 'new']);
+    },
+    whereClosingTells,
+  );
 
   withLoop('E6: a descriptor that is not open is refused', (loop) => {
     const { read } = loop.pipe();

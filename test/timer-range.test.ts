@@ -135,6 +135,6 @@ describe('Timer and Clock: the range of time', () => {
       const passes = after.waits - before.waits + (after.prepares - before.prepares);
       assert.ok(passes <= 60, `${String(passes)} passes for 20 timers`);
     },
-    ['poll', 'glib'],
+    { drivers: ['poll', 'glib'] },
   );
 });

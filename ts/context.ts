@@ -74,6 +74,10 @@ export interface TimerOptions {
 /** The names of the C enum `AioMonitor`, in its order. */
 const monitors = ['auto', 'poll', 'epoll', 'io_uring'] as const;
 
+function monitorOf(handle: ContextHandle): Monitor {
+  return monitors[native.contextMonitor(handle)] as Monitor;
+}
+
 /** The handle of `value`, which has to be a context. */
 export let contextHandle: (value: unknown, name: string) => ContextHandle;
 
@@ -96,7 +100,7 @@ export class AioContext implements Disposable, AsyncDisposable {
   readonly #handle: ContextHandle;
   readonly #name: string;
   readonly #batch = createBatch();
-  readonly #monitor: Monitor;
+  #monitor: Monitor;
   readonly #handlers: HandlerTable;
   readonly #sleepers: Sleepers = new Set();
 
@@ -124,7 +128,7 @@ export class AioContext implements Disposable, AsyncDisposable {
 
     this.#handle = native.contextNew(this, name, index, this.#batch);
     this.#name = name ?? native.contextName(this.#handle);
-    this.#monitor = monitors[native.contextMonitor(this.#handle)] as Monitor;
+    this.#monitor = monitorOf(this.#handle);
     this.#handlers = new HandlerTable(this, this.#handle);
     warnOfUndriven();
   }
@@ -162,9 +166,10 @@ export class AioContext implements Disposable, AsyncDisposable {
     return this.#name;
   }
 
-  /** How it watches file descriptors. */
+  /** How it watches file descriptors now; `'auto'` takes what suits their number. Once closed: how it did at last. */
   get monitor(): Monitor {
     if (!isObject(this) || !(#handle in this)) throw invalidThis('AioContext');
+    if (!native.contextIsClosed(this.#handle)) this.#monitor = monitorOf(this.#handle);
     return this.#monitor;
   }
 

@@ -23,6 +23,7 @@ static const struct {
   const char *name;
 } monitors[] = {
   { AIO_MONITOR_POLL, "poll" },
+  { AIO_MONITOR_EPOLL, "epoll" },
 };
 
 static const struct {

@@ -296,6 +296,8 @@ assert_quiet (Driver *d, guint most_waits)
 static void
 closed_while_watched_is_one_error_and_no_busy_loop (Driver *d)
 {
+  /* Only poll(2) tells; epoll forgets the descriptor silently. */
+  const int errors = aio_context_get_monitor (d->ctx) == AIO_MONITOR_POLL ? 1 : 0;
   Calls calls = { 0 };
   int fds[2];
 
@@ -305,12 +307,12 @@ closed_while_watched_is_one_error_and_no_busy_loop (Driver *d)
   driver_close_pair (fds);
 
   assert_quiet (d, 10);
-  g_assert_cmpint (calls.errors, ==, 1);
+  g_assert_cmpint (calls.errors, ==, errors);
   g_assert_cmpint (calls.reads + calls.writes, ==, 0);
 
   driver_unwatch (d, calls.fd);
   g_assert_cmpint (calls.destroyed, ==, 1);
-  g_assert_cmpint (calls.errors, ==, 1);
+  g_assert_cmpint (calls.errors, ==, errors);
 }
 
 static void
@@ -322,7 +324,8 @@ closed_while_watched_warns_where_there_is_no_error_callback (Driver *d)
   driver_pipe (fds);
   watch (d, fds[0], (AioFdHandler){ .read = count_read, .name = "the doomed one" }, &calls);
   driver_close_pair (fds);
-  driver_expect_warning ("*the doomed one*EBADF*");
+  if (aio_context_get_monitor (d->ctx) == AIO_MONITOR_POLL)
+    driver_expect_warning ("*the doomed one*EBADF*");
   driver_turn (d, FALSE);
   driver_settle (d);
   g_test_assert_expected_messages ();
@@ -403,7 +406,7 @@ one_function_for_all_conditions (Driver *d)
   driver_close_pair (fds);
   driver_turn (d, FALSE);
   driver_settle (d);
-  g_assert_cmpint (c.nval, ==, 1);
+  g_assert_cmpint (c.nval, ==, aio_context_get_monitor (d->ctx) == AIO_MONITOR_POLL ? 1 : 0);
   g_assert_true (aio_context_set_fd_func (d->ctx, number, 0, count_condition, &c, NULL, &error));
   g_assert_no_error (error);
   g_assert_false (aio_context_set_fd_func (d->ctx, 999, G_IO_IN, count_condition, &c, NULL, &error));

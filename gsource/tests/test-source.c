@@ -80,14 +80,17 @@ dispatch_without_prepare_and_check (Driver *d)
   g_assert_cmpuint (after.dispatches, ==, before.dispatches + 1);
   g_assert_cmpuint (aio_context_get_notify_me (d->ctx), ==, 0);
 
-  /* Meanwhile somebody else has done the work: the iteration is empty, and no callback is called. */
+  /*
+   * Meanwhile somebody else has done the work. poll(2) looks again; what epoll found in pending() was kept,
+   * so that a callback may find nothing to read.
+   */
   driver_pipe (fds);
   driver_write_byte (fds[1]);
   driver_watch (d, fds[0], driver_count_read, &reads);
   g_assert_true (g_main_context_pending (d->main_context));
   driver_drain (fds[0]);
   g_main_context_iteration (d->main_context, FALSE);
-  g_assert_cmpint (reads, ==, 0);
+  g_assert_cmpint (reads, <=, aio_context_get_monitor (d->ctx) == AIO_MONITOR_POLL ? 0 : 1);
   g_assert_false (g_main_context_pending (d->main_context));
 
   aio_bh_schedule (bh);

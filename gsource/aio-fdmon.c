@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include "aio-context-private.h"
+
+#include <errno.h>
+
+/*
+ * From this many handlers on an 'auto' context uses epoll, and below half of it poll(2) again. It is where
+ * an iteration of GLib costs the same with either (benchmark fds; docs/monitors.md has the figures).
+ */
+#define EPOLL_THRESHOLD 32
+
+/* Calls @function for every handler that is monitored. They are all in the table: changes are applied. */
+static void
+for_each_monitored (AioContext *ctx, void (*function) (AioContext *ctx, AioHandler *handler))
+{
+  pthread_mutex_lock (&ctx->list_lock);
+  for (guint fd = 0; fd < ctx->handlers_size; fd++)
+    if (ctx->handlers[fd] && ctx->handlers[fd]->monitored)
+      function (ctx, ctx->handlers[fd]);
+  pthread_mutex_unlock (&ctx->list_lock);
+}
+
+/* Hands all handlers over to @ops; errno if it cannot be opened, and then nothing has changed. */
+static int
+switch_to (AioContext *ctx, const AioFdMonOps *ops)
+{
+  const AioFdMonOps *old = aio_context_fdmon (ctx);
+  int error = ops->open (ctx);
+
+  if (error)
+    return error;
+  for_each_monitored (ctx, old->remove);
+  old->close (ctx);
+  atomic_store_explicit (&ctx->fdmon_ops, ops, memory_order_relaxed);
+  for_each_monitored (ctx, ops->add);
+  aio_counter_add (&ctx->stats.monitor_switches, 1);
+  return 0;
+}
+
+int
+aio_fdmon_open (AioContext *ctx, AioMonitor monitor)
+{
+  const AioFdMonOps *ops = monitor == AIO_MONITOR_EPOLL ? &aio_fdmon_epoll_ops : &aio_fdmon_poll_ops;
+
+  atomic_store_explicit (&ctx->fdmon_ops, ops, memory_order_relaxed);
+  return ops->open (ctx);
+}
+
+/* Whether epoll may be tried; once refused, not before the context has half as many handlers as then. */
+static gboolean
+may_use_epoll (AioContext *ctx, guint n)
+{
+  if (n < ctx->epoll_refused_at / 2)
+    ctx->epoll_refused_at = 0;
+  return ctx->epoll_refused_at == 0 && (n >= EPOLL_THRESHOLD || ctx->monitor_wanted == AIO_MONITOR_EPOLL);
+}
+
+void
+aio_fdmon_choose (AioContext *ctx)
+{
+  guint n = atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed);
+
+  if (aio_context_fdmon (ctx) == &aio_fdmon_poll_ops && ctx->monitor_wanted != AIO_MONITOR_POLL
+      && may_use_epoll (ctx, n) && switch_to (ctx, &aio_fdmon_epoll_ops) != 0)
+    ctx->epoll_refused_at = MAX (n, 2);
+
+  if (aio_context_fdmon (ctx) == &aio_fdmon_epoll_ops)
+    {
+      if (ctx->fdmon_epoll.full)
+        ctx->epoll_refused_at = MAX (n, 2);
+      if (ctx->fdmon_epoll.full || (ctx->monitor_wanted == AIO_MONITOR_AUTO && n < EPOLL_THRESHOLD / 2))
+        switch_to (ctx, &aio_fdmon_poll_ops);
+    }
+}

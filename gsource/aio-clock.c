@@ -2,6 +2,7 @@
 #include "aio-clock-private.h"
 
 #include "aio-context-private.h"
+#include "aio-system-private.h"
 
 #include <time.h>
 
@@ -147,7 +148,7 @@ aio_clock_get_ns (AioClock *clock)
   if (clock->type == AIO_CLOCK_MANUAL)
     return atomic_load_explicit (&clock->manual_ns, memory_order_acquire);
 
-  clock_gettime (clock->type == AIO_CLOCK_HOST ? CLOCK_REALTIME : CLOCK_MONOTONIC, &now);
+  AIO_SYSTEM (clock_gettime) (clock->type == AIO_CLOCK_HOST ? CLOCK_REALTIME : CLOCK_MONOTONIC, &now);
   return (gint64) now.tv_sec * G_GINT64_CONSTANT (1000000000) + now.tv_nsec;
 }
 

@@ -521,21 +521,3 @@ aio_context_leave (AioContext *ctx, AioContext *outer)
   dispatching_context = outer;
   atomic_store_explicit (&ctx->dispatch_depth, depth - 1, memory_order_release);
 }
-
-#ifdef AIO_TEST_HOOKS
-
-void
-aio_test_set_hook (AioContext *ctx, AioTestHook hook, gpointer data)
-{
-  ctx->test_hook = hook;
-  ctx->test_hook_data = data;
-}
-
-void
-aio_test_reach (AioContext *ctx, AioPoint point)
-{
-  if (ctx->test_hook)
-    ctx->test_hook (ctx, point, ctx->test_hook_data);
-}
-
-#endif

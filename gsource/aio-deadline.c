@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "aio-context-private.h"
+#include "aio-system-private.h"
 
 #include <errno.h>
 #include <sys/timerfd.h>
@@ -26,7 +27,7 @@ make (AioDeadline *deadline, AioContext *ctx)
   if (deadline->poll_fd.fd >= 0)
     return TRUE;
 
-  deadline->poll_fd.fd = timerfd_create (deadline->clock_id, TFD_CLOEXEC | TFD_NONBLOCK);
+  deadline->poll_fd.fd = AIO_SYSTEM (timerfd_create) (deadline->clock_id, TFD_CLOEXEC | TFD_NONBLOCK);
   if (deadline->poll_fd.fd < 0)
     return FALSE;
   if (!g_source_is_destroyed (&ctx->source))
@@ -43,7 +44,7 @@ set (AioDeadline *deadline, gint64 expire_ns)
   int flags = TFD_TIMER_ABSTIME | (deadline->clock_id == CLOCK_REALTIME ? TFD_TIMER_CANCEL_ON_SET : 0);
 
   /* ECANCELED: the wall clock was set since the last time, which is known now. */
-  while (timerfd_settime (deadline->poll_fd.fd, flags, &when, NULL) < 0 && errno == ECANCELED)
+  while (AIO_SYSTEM (timerfd_settime) (deadline->poll_fd.fd, flags, &when, NULL) < 0 && errno == ECANCELED)
     ;
   deadline->armed_ns = expire_ns;
 }
@@ -72,7 +73,7 @@ aio_deadline_check (AioDeadline *deadline)
     return FALSE;
   deadline->poll_fd.revents = 0;
   /* ECANCELED: the wall clock was set; whoever waits has to compute anew. EAGAIN: it was armed again since. */
-  if (read (deadline->poll_fd.fd, &expirations, sizeof expirations) >= 0 || errno == ECANCELED)
+  if (AIO_SYSTEM (read) (deadline->poll_fd.fd, &expirations, sizeof expirations) >= 0 || errno == ECANCELED)
     deadline->armed_ns = -1;
   return TRUE;
 }

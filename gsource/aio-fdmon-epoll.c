@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "aio-context-private.h"
+#include "aio-system-private.h"
 
 #include <errno.h>
 #include <sys/epoll.h>
@@ -28,7 +29,7 @@ control (AioContext *ctx, int operation, int fd, guint32 events, guint32 generat
 {
   struct epoll_event event = { .events = events, .data.u64 = entry_data (fd, generation) };
 
-  return epoll_ctl (ctx->fdmon_epoll.poll_fd.fd, operation, fd, &event) == 0 ? 0 : errno;
+  return AIO_SYSTEM (epoll_ctl) (ctx->fdmon_epoll.poll_fd.fd, operation, fd, &event) == 0 ? 0 : errno;
 }
 
 /* The set with nothing but the notifier in it; errno, or 0. */
@@ -38,7 +39,7 @@ open_set (AioContext *ctx)
   GPollFD *poll_fd = &ctx->fdmon_epoll.poll_fd;
   int error;
 
-  *poll_fd = (GPollFD){ .fd = epoll_create1 (EPOLL_CLOEXEC), .events = G_IO_IN };
+  *poll_fd = (GPollFD){ .fd = AIO_SYSTEM (epoll_create1) (EPOLL_CLOEXEC), .events = G_IO_IN };
   if (poll_fd->fd < 0)
     return errno;
   ctx->fdmon_epoll.wall_clock_fd = -1;
@@ -221,16 +222,16 @@ wait_until (int epfd, struct epoll_event *events, gint64 timeout_ns)
   int n;
 
   if (timeout_ns <= 0)
-    return epoll_wait (epfd, events, MAX_EVENTS, timeout_ns < 0 ? -1 : 0);
+    return AIO_SYSTEM (epoll_wait) (epfd, events, MAX_EVENTS, timeout_ns < 0 ? -1 : 0);
   if (!atomic_load_explicit (&no_pwait2, memory_order_relaxed))
     {
-      n = epoll_pwait2 (epfd, events, MAX_EVENTS, &timeout, NULL);
+      n = AIO_SYSTEM (epoll_pwait2) (epfd, events, MAX_EVENTS, &timeout, NULL);
       if (n >= 0 || errno != ENOSYS)
         return n;
       atomic_store_explicit (&no_pwait2, TRUE, memory_order_relaxed);
     }
-  n = ppoll (&set, 1, &timeout, NULL);
-  return n > 0 ? epoll_wait (epfd, events, MAX_EVENTS, 0) : n;
+  n = AIO_SYSTEM (ppoll) (&set, 1, &timeout, NULL);
+  return n > 0 ? AIO_SYSTEM (epoll_wait) (epfd, events, MAX_EVENTS, 0) : n;
 }
 
 static gboolean
@@ -282,7 +283,7 @@ epoll_gsource_check (AioContext *ctx, gboolean take G_GNUC_UNUSED)
   /* What is found is kept in the ready list either way. */
   if (mon->poll_fd.revents)
     {
-      int n = epoll_wait (mon->poll_fd.fd, events, MAX_EVENTS, 0);
+      int n = AIO_SYSTEM (epoll_wait) (mon->poll_fd.fd, events, MAX_EVENTS, 0);
 
       mon->poll_fd.revents = 0;
       if (n > 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "aio-context-private.h"
+#include "aio-system-private.h"
 
 #include <errno.h>
 #include <time.h>
@@ -90,7 +91,7 @@ poll_until (struct pollfd *fds, guint n, gint64 timeout_ns)
       gint64 remaining = aio_wait_remaining (deadline);
       struct timespec timeout = { .tv_sec = remaining / 1000000000, .tv_nsec = remaining % 1000000000 };
 
-      n_ready = ppoll (fds, n, remaining < 0 ? NULL : &timeout, NULL);
+      n_ready = AIO_SYSTEM (ppoll) (fds, n, remaining < 0 ? NULL : &timeout, NULL);
     }
   while (n_ready < 0 && errno == EINTR);
   return n_ready;

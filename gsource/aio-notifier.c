@@ -3,6 +3,7 @@
 
 #include "aio-context-private.h"
 #include "aio-error-private.h"
+#include "aio-system-private.h"
 
 #include <errno.h>
 #include <sys/eventfd.h>
@@ -36,7 +37,7 @@ AioNotifier *
 aio_notifier_new (gboolean active, GError **error)
 {
   AioNotifier *notifier;
-  int fd = eventfd (active ? 1 : 0, EFD_CLOEXEC | EFD_NONBLOCK);
+  int fd = AIO_SYSTEM (eventfd) (active ? 1 : 0, EFD_CLOEXEC | EFD_NONBLOCK);
 
   if (fd < 0)
     {
@@ -147,7 +148,7 @@ aio_notifier_set (AioNotifier *notifier, GError **error)
     }
 
   do
-    written = write (fd, &one, sizeof one);
+    written = AIO_SYSTEM (write) (fd, &one, sizeof one);
   while (written < 0 && errno == EINTR);
 
   /* EAGAIN: the counter is full, so it is set. */
@@ -176,7 +177,7 @@ aio_notifier_test_and_clear (AioNotifier *notifier)
   g_return_val_if_fail (notifier != NULL, FALSE);
 
   do
-    got = read (atomic_load (&notifier->fd), &value, sizeof value);
+    got = AIO_SYSTEM (read) (atomic_load (&notifier->fd), &value, sizeof value);
   while (got < 0 && errno == EINTR);
   return got == sizeof value;
 }

@@ -206,6 +206,14 @@ aio_context_bh_poll (AioContext *ctx)
   return progress;
 }
 
+static const char *
+displayed_name (AioBh *bh)
+{
+  const char *name = aio_bh_get_name (bh);
+
+  return name ? name : "(unnamed)";
+}
+
 void
 aio_context_clear_bhs (AioContext *ctx, gboolean report)
 {
@@ -219,7 +227,7 @@ aio_context_clear_bhs (AioContext *ctx, gboolean report)
       next = bh->next_bh;
       if (report && !deleted)
         g_warning ("AioContext %s: bottom half %s was not deleted when the context ended", ctx->name,
-                   bh->name ? bh->name : "(unnamed)");
+                   displayed_name (bh));
       aio_bh_delete (bh);
     }
   pthread_mutex_unlock (&ctx->list_lock);
@@ -238,7 +246,7 @@ aio_context_clear_bhs (AioContext *ctx, gboolean report)
 
           if (report && (flags & AIO_BH_ONESHOT))
             g_warning ("AioContext %s: oneshot bottom half %s did not run before the context ended", ctx->name,
-                       bh->name ? bh->name : "(unnamed)");
+                       displayed_name (bh));
           aio_bh_release (ctx, bh);
         }
     }

@@ -9,6 +9,7 @@
  * AIO_BH_SCHEDULED, AIO_BH_IDLE: shall run; idle ones only if the former is not set too
  * AIO_BH_DELETED: shall be freed when it leaves its queue; never cleared
  * AIO_BH_ONESHOT: is freed after its run
+ * AIO_BH_NAMED: has a name; the last two never change
  */
 enum {
   AIO_BH_PENDING = 1 << 0,
@@ -16,6 +17,7 @@ enum {
   AIO_BH_IDLE = 1 << 2,
   AIO_BH_DELETED = 1 << 3,
   AIO_BH_ONESHOT = 1 << 4,
+  AIO_BH_NAMED = 1 << 5,
 };
 
 struct _AioBh {
@@ -27,7 +29,7 @@ struct _AioBh {
   AioBh *next;              /* in its queue; whoever set PENDING stores it */
   AioBh *prev_bh, *next_bh; /* the context's list of all, under its list_lock */
   GDestroyNotify destroy;
-  char *name;
+  char name[]; /* if AIO_BH_NAMED; in here because there may be a hundred thousand (benchmark memory) */
 };
 
 /* What one run of aio_context_bh_poll() took from bh_list; it lies in that call's stack frame. */

@@ -3,20 +3,24 @@
 
 #include "aio-context-private.h"
 
+#include <string.h>
+
 G_DEFINE_BOXED_TYPE (AioBh, aio_bh, aio_bh_ref, aio_bh_unref)
 
 static AioBh *
 bh_alloc (AioContext *ctx, const char *name, AioBhFunc func, gpointer data, GDestroyNotify destroy, guint flags)
 {
-  AioBh *bh = g_new0 (AioBh, 1);
+  gsize name_size = name ? strlen (name) + 1 : 0;
+  AioBh *bh = g_malloc0 (sizeof *bh + name_size);
 
-  atomic_init (&bh->flags, flags);
+  atomic_init (&bh->flags, flags | (name ? AIO_BH_NAMED : 0));
   bh->ref_count = 1;
   atomic_init (&bh->ctx, ctx);
   bh->func = func;
   bh->data = data;
   bh->destroy = destroy;
-  bh->name = g_strdup (name);
+  if (name)
+    memcpy (bh->name, name, name_size);
   return bh;
 }
 
@@ -182,7 +186,6 @@ aio_bh_unref (AioBh *bh)
 
   if (!g_atomic_int_dec_and_test (&bh->ref_count))
     return;
-  g_free (bh->name);
   g_free (bh);
 }
 
@@ -199,7 +202,27 @@ aio_bh_get_name (AioBh *bh)
 {
   g_return_val_if_fail (bh != NULL, NULL);
 
-  return bh->name;
+  return atomic_load_explicit (&bh->flags, memory_order_relaxed) & AIO_BH_NAMED ? bh->name : NULL;
+}
+
+/**
+ * aio_bh_is_open:
+ * @bh: a bottom half
+ *
+ * Home thread.
+ *
+ * Returns: whether it can be scheduled: neither it was deleted nor its context closed
+ */
+gboolean
+aio_bh_is_open (AioBh *bh)
+{
+  AioContext *ctx;
+
+  g_return_val_if_fail (bh != NULL, FALSE);
+
+  ctx = atomic_load_explicit (&bh->ctx, memory_order_relaxed);
+  return ctx && !aio_context_is_closed (ctx)
+         && !(atomic_load_explicit (&bh->flags, memory_order_relaxed) & AIO_BH_DELETED);
 }
 
 /**

@@ -53,6 +53,9 @@ AIO_AVAILABLE
 const char *aio_bh_get_name (AioBh *bh);
 
 AIO_AVAILABLE
+gboolean aio_bh_is_open (AioBh *bh);
+
+AIO_AVAILABLE
 gboolean aio_bh_is_scheduled (AioBh *bh);
 
 AIO_AVAILABLE

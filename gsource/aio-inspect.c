@@ -76,7 +76,7 @@ inspect_bhs (AioContext *ctx, GArray *infos)
     {
       guint flags = atomic_load_explicit (&bh->flags, memory_order_relaxed);
       AioBhInfo info = {
-        .name = g_strdup (bh->name),
+        .name = g_strdup (aio_bh_get_name (bh)),
         .scheduled = (flags & (AIO_BH_SCHEDULED | AIO_BH_IDLE)) != 0,
         .idle = (flags & (AIO_BH_SCHEDULED | AIO_BH_IDLE)) == AIO_BH_IDLE,
       };

@@ -393,6 +393,25 @@ aio_timer_free (AioTimer *timer)
 }
 
 /**
+ * aio_timer_get_clock:
+ * @timer: a timer
+ *
+ * Home thread.
+ *
+ * Returns: (transfer none) (nullable): the clock it is on; %NULL once the timer or its context is closed
+ */
+AioClock *
+aio_timer_get_clock (AioTimer *timer)
+{
+  AioTimerList *list;
+
+  g_return_val_if_fail (timer != NULL, NULL);
+
+  list = timer->list;
+  return list && !aio_context_is_closed (list->ctx) ? list->clock : NULL;
+}
+
+/**
  * aio_timer_pending:
  * @timer: a timer
  *

@@ -118,6 +118,9 @@ AIO_AVAILABLE
 void aio_timer_free (AioTimer *timer);
 
 AIO_AVAILABLE
+AioClock *aio_timer_get_clock (AioTimer *timer);
+
+AIO_AVAILABLE
 gboolean aio_timer_pending (AioTimer *timer);
 
 AIO_AVAILABLE

@@ -9,6 +9,7 @@
 #include "handler.h"
 #include "main-context.h"
 #include "notifier.h"
+#include "registration.h"
 #include "timer.h"
 
 namespace {
@@ -35,6 +36,7 @@ NAPI_MODULE_INIT() {
   aio::DefineHandler(environment, exports);
   aio::DefineMainContext(environment, exports);
   aio::DefineNotifier(environment, exports);
+  aio::DefineRegistration(environment, exports);
   aio::DefineTimer(environment, exports);
   return exports;
 }

@@ -32,6 +32,14 @@ class Arguments {
     return nullptr;
   }
 
+  // The registration of a slot, or nullptr with a TypeError thrown.
+  Registration* Get(size_t index, CallbackKind kind) const {
+    Registration* registration = environment_->slots->Find(Uint32(index), kind);
+    if (G_UNLIKELY(registration == nullptr))
+      napi_throw_type_error(env_, "ERR_INVALID_THIS", "The object is not what the method is for");
+    return registration;
+  }
+
   bool Boolean(size_t index) const {
     bool value = false;
     napi_get_value_bool(env_, values_[index], &value);

@@ -198,19 +198,6 @@ napi_value Install(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// takeReleasedSlots(into: Uint32Array): how many slots it has put there.
-napi_value TakeReleasedSlots(napi_env env, napi_callback_info info) {
-  Arguments<1> arguments(env, info);
-  napi_typedarray_type type;
-  size_t capacity = 0;
-  void* data = nullptr;
-
-  if (napi_get_typedarray_info(env, arguments[0], &type, &capacity, &data, nullptr, nullptr) != napi_ok ||
-      type != napi_uint32_array)
-    capacity = 0;
-  return ToNumber(env, arguments.environment().releases->Take(static_cast<uint32_t*>(data), capacity));
-}
-
 // reportException(error): a callback threw.
 napi_value ReportException(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
@@ -265,7 +252,6 @@ napi_value RunMain(napi_env env, napi_callback_info info) {
 
 constexpr Method kMethods[] = {
     {"install", Install},
-    {"takeReleasedSlots", TakeReleasedSlots},
     {"reportException", ReportException},
     {"uncaughtException", UncaughtException},
     {"isEnded", IsEnded},

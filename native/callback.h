@@ -34,28 +34,6 @@ class Batch {
   int32_t* array_ = nullptr;
 };
 
-// What C is given as the data of a callback, and gives back through its destroy notify. Owns the slot:
-// once a method has been called with a slot, it comes back even if the method fails.
-class Registration {
- public:
-  Registration(Environment& environment, uint32_t slot)
-      : environment_(environment), releases_(environment.releases), slot_(slot) {}
-  Registration(const Registration&) = delete;
-  Registration& operator=(const Registration&) = delete;
-  ~Registration() { releases_->Add(slot_); }
-
-  void Call() { CallSlot(environment_, slot_); }
-  uint32_t slot() const { return slot_; }
-
-  static void Run(gpointer data) { static_cast<Registration*>(data)->Call(); }     // home thread
-  static void Destroy(gpointer data) { delete static_cast<Registration*>(data); }  // any thread
-
- private:
-  Environment& environment_;  // outlives every call, but not this object
-  const std::shared_ptr<SlotReleases> releases_;
-  const uint32_t slot_;
-};
-
 // From construction to Finish() a call of the script drives callbacks: what they throw is collected, and
 // thrown by Finish(). An exception never crosses a frame of C.
 class DriverFrame {

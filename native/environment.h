@@ -7,27 +7,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <unordered_map>
-#include <vector>
+
+#include "registration.h"
 
 namespace aio {
 
 class DriverFrame;
 struct Context;
 
-// Slots that C has let go of, until the dispatcher takes them to be used again. C lets go on whatever
-// thread, possibly after the environment's end, so this outlives the environment.
-class SlotReleases {
- public:
-  void Add(uint32_t slot);                        // any thread
-  size_t Take(uint32_t* slots, size_t capacity);  // the environment's thread
-  void Close();                                   // the environment's thread: what comes later is dropped
-
- private:
-  std::mutex lock_;
-  std::vector<uint32_t> slots_;
-  bool closed_ = false;
+// A timer that fires again and again.
+struct Period {
+  int64_t interval_ns;
+  int64_t next_ns;  // when it fires next
 };
 
 // What one JavaScript environment (the main thread's, a Worker's) has of this addon. Its thread only.
@@ -38,7 +30,7 @@ class Environment {
   Environment& operator=(const Environment&) = delete;
 
   const napi_env env;
-  const std::shared_ptr<SlotReleases> releases = std::make_shared<SlotReleases>();
+  Slots* const slots = new Slots(*this);  // which C may outlive this with
 
   // No more JavaScript: the environment is being torn down, or its Worker terminated.
   bool ended = false;
@@ -56,6 +48,7 @@ class Environment {
   DriverFrame* frame = nullptr;  // the innermost
   int call_depth = 0;            // calls of the dispatcher on the stack
   std::unordered_map<AioContext*, Context*> contexts;
+  std::unordered_map<uint32_t, Period> periods;  // by slot
 
   // Closes every context, so that nothing calls into an environment that is gone.
   void End();
@@ -63,12 +56,10 @@ class Environment {
 
 // Everything that JavaScript holds in an External begins with this, and is told apart by it.
 enum class HandleKind : uint32_t {
-  kBottomHalf = 0xa10c0001,
-  kClock,
+  kClock = 0xa10c0001,
   kContext,
   kMainContext,
   kNotifier,
-  kTimer,
 };
 
 struct Handle {

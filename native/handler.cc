@@ -17,11 +17,13 @@ constexpr int32_t kNoSlot = -1;
 class HandlerRegistration {
  public:
   HandlerRegistration(Environment& environment, int32_t read, int32_t write, int32_t error)
-      : environment_(environment), releases_(environment.releases), read_(read), write_(write), error_(error) {}
+      : environment_(environment), read_(read), write_(write), error_(error) {
+    for (int32_t slot : {read_, write_, error_})
+      if (slot != kNoSlot) claimed_[count_++] = environment.slots->Claim(slot, CallbackKind::kHandler);
+  }
 
   ~HandlerRegistration() {
-    for (int32_t slot : {read_, write_, error_})
-      if (slot != kNoSlot) releases_->Add(slot);
+    while (count_ > 0) Registration::Destroy(claimed_[--count_]);
     if (notifier_ != nullptr) aio_notifier_unref(notifier_);
   }
 
@@ -67,7 +69,8 @@ class HandlerRegistration {
   }
 
   Environment& environment_;  // outlives every call, but not this object
-  const std::shared_ptr<SlotReleases> releases_;
+  Registration* claimed_[3];
+  int count_ = 0;
   const int32_t read_, write_, error_;
   AioNotifier* notifier_ = nullptr;  // a reference, or none
 };

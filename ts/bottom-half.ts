@@ -1,15 +1,32 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { illegalConstructor, invalidThis, isObject } from './arguments.js';
 import type { AioContext } from './context.js';
-import { hold, invoke, isHeld, isTaken, letGo, Registration } from './dispatcher.js';
+import {
+  allocateSlot,
+  forgetWhenCollected,
+  hold,
+  inScope,
+  invoke,
+  isHeld,
+  isTaken,
+  letGo,
+  run,
+  type Callback,
+} from './dispatcher.js';
 import { native } from './load.js';
-import type { BottomHalfHandle, ContextHandle } from './native.js';
+import type { ContextHandle, Slot } from './native.js';
+
+/** What all bottom halves of a context have in common. */
+export interface BottomHalfOwner {
+  readonly context: AioContext;
+  readonly handle: ContextHandle;
+  /** While a slot is in there, C has given it up already and has not run it yet. */
+  readonly batch: Int32Array;
+}
 
 /** For `AioContext.bh()`. */
 export let createBottomHalf: (
-  context: AioContext,
-  handle: ContextHandle,
-  batch: Int32Array,
+  owner: BottomHalfOwner,
   callback: (bh: BottomHalf) => void,
   name: string,
 ) => BottomHalf;
@@ -26,43 +43,35 @@ const secret = Symbol('bottom half');
  * they throw `ERR_AIO_CLOSED` once it or its context is closed.
  */
 export class BottomHalf implements Disposable {
-  readonly #handle: BottomHalfHandle;
-  readonly #registration: Registration<BottomHalf>;
+  readonly #slot: Slot;
+  readonly #callback: Callback<BottomHalf>;
+  readonly #owner: BottomHalfOwner;
   readonly #name: string;
-  /** Its context's: while it is in there, C has given it up already and has not run it yet. */
-  readonly #batch: Int32Array;
 
   static {
-    createBottomHalf = (context, handle, batch, callback, name) =>
-      new BottomHalf(secret, context, handle, batch, callback, name);
+    createBottomHalf = (owner, callback, name) => new BottomHalf(secret, owner, callback, name);
   }
 
-  private constructor(
-    key: symbol,
-    context: AioContext,
-    handle: ContextHandle,
-    batch: Int32Array,
-    callback: (bh: BottomHalf) => void,
-    name: string,
-  ) {
+  private constructor(key: symbol, owner: BottomHalfOwner, callback: (bh: BottomHalf) => void, name: string) {
     if (key !== secret) throw illegalConstructor();
+    this.#owner = owner;
+    this.#callback = inScope(callback);
     this.#name = name;
-    this.#batch = batch;
-    this.#registration = new Registration<BottomHalf>(context, callback, undefined, this, true);
-    this.#handle = native.bhNew(handle, name, this.#registration.slot);
+    this.#slot = allocateSlot();
+    native.bhNew(owner.handle, name, this.#slot);
+    forgetWhenCollected(this.#slot, this);
   }
 
   /** What it is called in messages. */
   get name(): string {
-    if (!isObject(this) || !(#handle in this)) throw invalidThis('BottomHalf');
+    if (!isObject(this) || !(#slot in this)) throw invalidThis('BottomHalf');
     return this.#name;
   }
 
   /** Whether it is going to run; `false` in its callback and once it is closed. */
   get scheduled(): boolean {
-    if (!isObject(this) || !(#handle in this)) throw invalidThis('BottomHalf');
-    const held = isHeld(this.#registration);
-    return native.bhIsScheduled(this.#handle) || (held && isTaken(this.#batch, this.#registration));
+    if (!isObject(this) || !(#slot in this)) throw invalidThis('BottomHalf');
+    return native.bhIsScheduled(this.#slot) || (isHeld(this.#slot, this) && this.#isTaken());
   }
 
   /**
@@ -70,10 +79,10 @@ export class BottomHalf implements Disposable {
    * the first schedule. From a callback it means the pass after this one. The original's `qemu_bh_schedule`.
    */
   schedule(): void {
-    if (!isObject(this) || !(#handle in this)) throw invalidThis('BottomHalf');
-    if (isTaken(this.#batch, this.#registration)) native.bhCheckOpen(this.#handle);
-    else native.bhSchedule(this.#handle);
-    hold(this.#registration);
+    if (!isObject(this) || !(#slot in this)) throw invalidThis('BottomHalf');
+    if (this.#isTaken()) native.bhCheckOpen(this.#slot);
+    else native.bhSchedule(this.#slot);
+    hold(this.#slot, this);
   }
 
   /**
@@ -81,17 +90,17 @@ export class BottomHalf implements Disposable {
    * `poll()`. If it is scheduled too, that counts. The original's `qemu_bh_schedule_idle`.
    */
   scheduleIdle(): void {
-    if (!isObject(this) || !(#handle in this)) throw invalidThis('BottomHalf');
-    if (isTaken(this.#batch, this.#registration)) native.bhCheckOpen(this.#handle);
-    else native.bhScheduleIdle(this.#handle);
-    hold(this.#registration);
+    if (!isObject(this) || !(#slot in this)) throw invalidThis('BottomHalf');
+    if (this.#isTaken()) native.bhCheckOpen(this.#slot);
+    else native.bhScheduleIdle(this.#slot);
+    hold(this.#slot, this);
   }
 
   /** Takes the schedule back. The original's `qemu_bh_cancel`. */
   cancel(): void {
-    if (!isObject(this) || !(#handle in this)) throw invalidThis('BottomHalf');
-    native.bhCancel(this.#handle);
-    letGo(this.#registration);
+    if (!isObject(this) || !(#slot in this)) throw invalidThis('BottomHalf');
+    native.bhCancel(this.#slot);
+    letGo(this.#slot, this);
   }
 
   /**
@@ -99,16 +108,16 @@ export class BottomHalf implements Disposable {
    * to the caller. The original's `aio_bh_call`.
    */
   call(): void {
-    if (!isObject(this) || !(#handle in this)) throw invalidThis('BottomHalf');
-    native.bhCheckOpen(this.#handle);
-    invoke(this.#registration, this);
+    if (!isObject(this) || !(#slot in this)) throw invalidThis('BottomHalf');
+    native.bhCheckOpen(this.#slot);
+    invoke(this.#callback, undefined, this);
   }
 
   /** Cancels it for good. Again: nothing. The original's `qemu_bh_delete`. */
   close(): void {
-    if (!isObject(this) || !(#handle in this)) throw invalidThis('BottomHalf');
-    native.bhClose(this.#handle);
-    letGo(this.#registration);
+    if (!isObject(this) || !(#slot in this)) throw invalidThis('BottomHalf');
+    native.bhClose(this.#slot);
+    letGo(this.#slot, this);
   }
 
   /** {@link BottomHalf.close}, by its original name. */
@@ -118,5 +127,15 @@ export class BottomHalf implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** @internal */
+  [run](): void {
+    letGo(this.#slot, this);
+    invoke(this.#callback, undefined, this);
+  }
+
+  #isTaken(): boolean {
+    return isTaken(this.#owner.batch, this.#slot);
   }
 }

@@ -13,16 +13,17 @@ import {
   nameOf,
   scales,
 } from './arguments.js';
-import { createBottomHalf, type BottomHalf } from './bottom-half.js';
+import { createBottomHalf, type BottomHalf, type BottomHalfOwner } from './bottom-half.js';
 import { Clock, clockHandle } from './clock.js';
 import { warnOfUndriven } from './diagnostics.js';
 import {
+  allocateSlot,
   collectReleasedSlots,
   createBatch,
   enterDriver,
   hold,
   leaveDriver,
-  Registration,
+  Oneshot,
 } from './dispatcher.js';
 import { AioError } from './errors.js';
 import { HandlerTable, type FdHandler, type NotifierHandler } from './handler.js';
@@ -32,7 +33,7 @@ import type { ContextHandle } from './native.js';
 import type { EventNotifier } from './notifier.js';
 import { sleep, type Sleepers, type SleepOptions } from './sleep.js';
 import type { AioStats } from './stats.js';
-import { createTimer, type Timer } from './timer.js';
+import { createTimer, type Timer, type TimerMaker, type TimerOwner } from './timer.js';
 import { waitForPromise, waitUntil, type WaitOptions } from './wait.js';
 
 /**
@@ -99,8 +100,9 @@ const current: { made: AioContext | null } = { made: null };
 export class AioContext implements Disposable, AsyncDisposable {
   readonly #handle: ContextHandle;
   readonly #name: string;
-  readonly #batch = createBatch();
   #monitor: Monitor;
+  readonly #bottomHalves: BottomHalfOwner;
+  readonly #timers: TimerOwner[] = [];
   readonly #handlers: HandlerTable;
   readonly #sleepers: Sleepers = new Set();
 
@@ -126,7 +128,9 @@ export class AioContext implements Disposable, AsyncDisposable {
     if (typeof monitor !== 'string') throw invalidType('options.monitor', 'of type string', monitor);
     if (index < 0) throw invalidValue('options.monitor', `must be one of ${monitors.join(', ')}`, monitor);
 
-    this.#handle = native.contextNew(this, name, index, this.#batch);
+    const batch = createBatch();
+    this.#handle = native.contextNew(this, name, index, batch);
+    this.#bottomHalves = { context: this, handle: this.#handle, batch };
     this.#name = name ?? native.contextName(this.#handle);
     this.#monitor = monitorOf(this.#handle);
     this.#handlers = new HandlerTable(this, this.#handle);
@@ -242,7 +246,7 @@ export class AioContext implements Disposable, AsyncDisposable {
   waitWhile(condition: () => boolean, options: WaitOptions = {}): void {
     const handle = AioContext.#open(this);
     checkFunction(condition, 'condition');
-    waitUntil(this, handle, () => !condition(), options);
+    waitUntil(this, handle, this.#makeTimer, () => !condition(), options);
   }
 
   /**
@@ -258,7 +262,7 @@ export class AioContext implements Disposable, AsyncDisposable {
     const handle = AioContext.#open(this);
     if (typeof (what as { then?: unknown } | null | undefined)?.then !== 'function')
       throw invalidType('what', 'a promise', what);
-    return waitForPromise(this, handle, what, options);
+    return waitForPromise(this, handle, this.#makeTimer, what, options);
   }
 
   /**
@@ -277,10 +281,10 @@ export class AioContext implements Disposable, AsyncDisposable {
    * @throws `ERR_AIO_CLOSED`
    */
   bh(callback: (bh: BottomHalf) => void, options: { name?: string } = {}): BottomHalf {
-    const handle = AioContext.#handleOf(this);
+    AioContext.#handleOf(this);
     checkFunction(callback, 'callback');
     checkObject(options, 'options');
-    return createBottomHalf(this, handle, this.#batch, callback, nameOf(options, callback));
+    return createBottomHalf(this.#bottomHalves, callback, nameOf(options, callback));
   }
 
   /**
@@ -294,9 +298,9 @@ export class AioContext implements Disposable, AsyncDisposable {
     checkFunction(callback, 'callback');
     checkObject(options, 'options');
     const name = nameOf(options, callback);
-    const registration = new Registration(this, callback, undefined, undefined, true);
-    native.scheduleOneshot(handle, name, registration.slot);
-    hold(registration);
+    const slot = allocateSlot();
+    native.scheduleOneshot(handle, name, slot);
+    hold(slot, new Oneshot(this, callback));
   }
 
   /**
@@ -305,7 +309,7 @@ export class AioContext implements Disposable, AsyncDisposable {
    * @throws `ERR_AIO_CLOSED`
    */
   timer(clock: Clock, callback: (timer: Timer) => void, options: TimerOptions = {}): Timer {
-    const handle = AioContext.#handleOf(this);
+    AioContext.#handleOf(this);
     const clockOf = clockHandle(clock, 'clock');
     checkFunction(callback, 'callback');
     checkObject(options, 'options');
@@ -315,13 +319,12 @@ export class AioContext implements Disposable, AsyncDisposable {
     if (unit === undefined) throw invalidValue('options.scale', 'must be one of ns, us, ms', scale);
     checkBoolean(external, 'options.external');
     return createTimer({
-      context: this,
-      contextHandle: handle,
-      clockHandle: clockOf,
+      owner: this.#timersOf(unit),
+      clock: clockOf,
       callback,
-      scale: unit,
       external,
       name: nameOf(options, callback),
+      temporary: false,
     });
   }
 
@@ -335,7 +338,7 @@ export class AioContext implements Disposable, AsyncDisposable {
    */
   sleep(ms: number, options: SleepOptions = {}): Promise<void> {
     if (!isObject(this) || !(#handle in this)) return Promise.reject(invalidThis('AioContext'));
-    return sleep(this, this.#sleepers, ms, options);
+    return sleep(this.#makeTimer, this.#sleepers, ms, options);
   }
 
   /**
@@ -395,6 +398,22 @@ export class AioContext implements Disposable, AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     this.close();
     return Promise.resolve();
+  }
+
+  readonly #makeTimer: TimerMaker = (clock, callback, name) =>
+    createTimer({
+      owner: this.#timersOf(scales.ms),
+      clock: clockHandle(clock, 'options.clock'),
+      callback,
+      external: false,
+      name,
+      temporary: true,
+    });
+
+  #timersOf(scale: number): TimerOwner {
+    let owner = this.#timers.find((each) => each.scale === scale);
+    if (owner === undefined) this.#timers.push((owner = { context: this, handle: this.#handle, scale }));
+    return owner;
   }
 
   static #handleOf(context: AioContext): ContextHandle {

@@ -6,36 +6,55 @@ import { native } from './load.js';
 import type { Driven, Slot } from './native.js';
 
 /** What a script has registered. A method's type, so that one for numbers is one of the many for anything. */
-type Callback<Argument> = { method(this: unknown, argument: Argument): unknown }['method'];
+export type Callback<Argument> = { method(this: unknown, argument: Argument): unknown }['method'];
 
-/** One callback that C may call, by its slot. */
-export class Registration<Argument> {
+/** The method by which the dispatcher calls what has a slot. Scripts do not see it. */
+export const run: unique symbol = Symbol('run');
+
+/** What C may call, by its slot. */
+export interface Callee {
+  /** With the argument of C's, if it has one. */
+  [run](argument: unknown, slot: Slot): void;
+}
+
+/** A callback with a slot of its own, in the simplest form. */
+export class Registration<Argument> implements Callee {
   readonly slot: Slot;
-  readonly callback: Callback<Argument>;
-  /** Its `this`. */
-  readonly receiver: unknown;
-  readonly argument: Argument;
+  readonly #callback: Callback<Argument>;
+  readonly #receiver: unknown;
+  readonly #argument: Argument;
   /** What has to stay alive while it may be called. */
   readonly owner: object;
-  /** Where AsyncLocalStorage had a store when it was registered. */
-  readonly scope: AsyncResource | undefined;
-  /** Whether it leaves the table when it is called. */
-  once: boolean;
 
-  constructor(
-    owner: object,
-    callback: Callback<Argument>,
-    receiver: unknown,
-    argument: Argument,
-    once: boolean,
-  ) {
+  constructor(owner: object, callback: Callback<Argument>, receiver: unknown, argument: Argument) {
     this.slot = allocateSlot();
-    this.callback = callback;
-    this.receiver = receiver;
-    this.argument = argument;
+    this.#callback = inScope(callback);
+    this.#receiver = receiver;
+    this.#argument = argument;
     this.owner = owner;
-    this.scope = currentScope();
-    this.once = once;
+  }
+
+  /** @internal */
+  [run](argument: unknown): void {
+    invoke(this.#callback, this.#receiver, (argument as Argument | undefined) ?? this.#argument);
+  }
+}
+
+/** A callback that is called once. */
+export class Oneshot implements Callee {
+  readonly #callback: Callback<undefined>;
+  /** What has to stay alive until then. */
+  readonly owner: object;
+
+  constructor(owner: object, callback: () => void) {
+    this.#callback = inScope(callback);
+    this.owner = owner;
+  }
+
+  /** @internal */
+  [run](_: unknown, slot: Slot): void {
+    letGo(slot, this);
+    invoke(this.#callback, undefined, undefined);
   }
 }
 
@@ -43,40 +62,54 @@ export class Registration<Argument> {
  * What may be called, by slot. An entry is there while C may call it and keeps it alive; a bottom half that is
  * not scheduled and a timer that is not armed have none, so that they can be collected.
  */
-const table: (Registration<unknown> | undefined)[] = [];
+const table: (Callee | undefined)[] = [];
 const freeSlots: Slot[] = [];
 const released = new Uint32Array(256);
+/** A bit of what is in there: see `Native.takeReleasedSlots()`. */
+const notFree = 1 << 31;
 
-function allocateSlot(): Slot {
+/** A slot that is free, for the one call of a native method that takes it. */
+export function allocateSlot(): Slot {
   if (freeSlots.length === 0) collectReleasedSlots();
   return freeSlots.pop() ?? table.push(undefined) - 1;
 }
 
-/** Takes back what C has let go of: the only way by which a slot gets free. */
+/** Takes back what C and the script have let go of: the only way by which a slot gets free. */
 export function collectReleasedSlots(): void {
   let count;
   do {
     count = native.takeReleasedSlots(released);
-    for (const slot of released.subarray(0, count)) {
+    for (const value of released.subarray(0, count)) {
+      const slot = value & ~notFree;
       table[slot] = undefined;
-      freeSlots.push(slot);
+      if (value === slot) freeSlots.push(slot);
     }
   } while (count === released.length);
 }
 
-/** Has `registration` called when C calls its slot, and keeps it alive until then. */
-export function hold(registration: Registration<unknown>): void {
-  table[registration.slot] = registration;
+/** Has `callee` called when C calls its slot, and keeps it alive until then. */
+export function hold(slot: Slot, callee: Callee): void {
+  table[slot] = callee;
 }
 
 /** Whether it is held. */
-export function isHeld(registration: Registration<unknown>): boolean {
-  return table[registration.slot] === registration;
+export function isHeld(slot: Slot, callee: Callee): boolean {
+  return table[slot] === callee;
 }
 
 /** Undoes {@link hold}. */
-export function letGo(registration: Registration<unknown>): void {
-  if (table[registration.slot] === registration) table[registration.slot] = undefined;
+export function letGo(slot: Slot, callee: Callee): void {
+  if (table[slot] === callee) table[slot] = undefined;
+}
+
+/** Bottom halves and timers, whose slots come back when they have been collected. */
+const collected = new FinalizationRegistry<Slot>((slot) => {
+  native.forget(slot);
+});
+
+/** Closes what C has in `slot` once `callee` has been collected. */
+export function forgetWhenCollected(slot: Slot, callee: Callee): void {
+  collected.register(callee, slot);
 }
 
 // Async context. Node has no way to ask whether any AsyncLocalStorage has a store. Before Node 24 stores are
@@ -106,13 +139,15 @@ function hasStore(): boolean {
 let storesInUse = false;
 let emptyScope: AsyncResource | undefined;
 
-function currentScope(): AsyncResource | undefined {
-  if (hasStore()) {
-    storesInUse = true;
-    return newResource();
-  }
+/** The callback, in the async context of now if AsyncLocalStorage has a store there. */
+export function inScope<Argument>(callback: Callback<Argument>): Callback<Argument> {
   emptyScope ??= newResource();
-  return undefined;
+  if (!hasStore()) return callback;
+  storesInUse = true;
+  const scope = newResource();
+  return function (this: unknown, argument: Argument): unknown {
+    return scope.runInAsyncScope(callback, this, argument);
+  };
 }
 
 /** Whether the next callback is the first of a call that drives callbacks, and that may be inside a store. */
@@ -134,15 +169,14 @@ export function leaveDriver(result: Driven): boolean {
   return result ?? false;
 }
 
-/** Calls the callback as it was registered. Where stores are in use an empty context is one too. */
-export function invoke<Argument>(registration: Registration<Argument>, argument: Argument): void {
+/** Calls a callback of {@link inScope}. Where stores are in use one that was registered without has none. */
+export function invoke<Argument>(callback: Callback<Argument>, receiver: unknown, argument: Argument): void {
   if (firstCallback) {
     firstCallback = false;
     storesInUse ||= hasStore();
   }
-  const scope = registration.scope ?? (storesInUse ? emptyScope : undefined);
-  if (scope === undefined) registration.callback.call(registration.receiver, argument);
-  else scope.runInAsyncScope(registration.callback, registration.receiver, argument);
+  if (storesInUse && emptyScope) emptyScope.runInAsyncScope(callback, receiver, argument);
+  else callback.call(receiver, argument);
 }
 
 // The function that runs nextTick callbacks and promise continuations when no JavaScript is below, or at once if
@@ -170,11 +204,10 @@ export function drain(): void {
 
 /** What C calls, for every callback. */
 function dispatch(slot: Slot, argument?: unknown): void {
-  const registration = table[slot];
-  if (registration === undefined) return;
-  if (registration.once) table[slot] = undefined;
+  const callee = table[slot];
+  if (callee === undefined) return;
   try {
-    invoke(registration, argument ?? registration.argument);
+    callee[run](argument, slot);
   } catch (error) {
     native.reportException(error);
   }
@@ -196,9 +229,9 @@ function dispatchBatch(batch: Int32Array): number {
 }
 
 /** Whether C has taken it from its queue for a batch, and its turn has not come. */
-export function isTaken(batch: Int32Array, registration: Registration<unknown>): boolean {
+export function isTaken(batch: Int32Array, slot: Slot): boolean {
   const [next = 0, end = 0] = [batch[0], batch[1]];
-  return next < end && batch.subarray(2 + next, 2 + end).includes(registration.slot);
+  return next < end && batch.subarray(2 + next, 2 + end).includes(slot);
 }
 
 /** What a context has for its batches: the index of the next slot, how many there are, and at most 64 slots. */

@@ -71,8 +71,8 @@ export class HandlerTable implements NotifierWatcher {
     this.#set(
       fd,
       died,
-      read && new Registration(this.#context, read, handler, fd, false),
-      write && new Registration(this.#context, write, handler, fd, false),
+      read && new Registration(this.#context, read, handler, fd),
+      write && new Registration(this.#context, write, handler, fd),
       (readSlot, writeSlot, errorSlot) => {
         native.setFdHandler(this.#handle, fd, readSlot, writeSlot, errorSlot, name);
       },
@@ -96,7 +96,7 @@ export class HandlerTable implements NotifierWatcher {
     this.#set(
       fd,
       died,
-      new Registration(this.#context, read, handler, notifier, false),
+      new Registration(this.#context, read, handler, notifier),
       undefined,
       (readSlot, _, errorSlot) => {
         native.setNotifierHandler(this.#handle, handle, readSlot, errorSlot, name);
@@ -133,10 +133,10 @@ export class HandlerTable implements NotifierWatcher {
     write: Registration<unknown> | undefined,
     register: (read: Slot, write: Slot, error: Slot) => void,
   ): void {
-    const error = new Registration<unknown>(this.#context, died, undefined, undefined, false);
+    const error = new Registration<unknown>(this.#context, died, undefined, undefined);
     register(read?.slot ?? noSlot, write?.slot ?? noSlot, error.slot);
     this.#letGo(fd);
-    for (const registration of [read, write, error]) if (registration) hold(registration);
+    for (const registration of [read, write, error]) if (registration) hold(registration.slot, registration);
     this.#registered.set(fd, { read, write, error });
   }
 
@@ -150,6 +150,6 @@ export class HandlerTable implements NotifierWatcher {
     if (!registered) return;
     this.#registered.delete(fd);
     const { read, write, error } = registered;
-    for (const registration of [read, write, error]) if (registration) letGo(registration);
+    for (const registration of [read, write, error]) if (registration) letGo(registration.slot, registration);
   }
 }

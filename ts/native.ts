@@ -11,12 +11,10 @@ interface Handle<Kind extends string> {
   readonly [kind]: Kind;
 }
 
-export type BottomHalfHandle = Handle<'bottom half'>;
 export type ClockHandle = Handle<'clock'>;
 export type ContextHandle = Handle<'context'>;
 export type MainContextHandle = Handle<'main context'>;
 export type NotifierHandle = Handle<'notifier'>;
-export type TimerHandle = Handle<'timer'>;
 
 /** An index of the table of ts/dispatcher.ts. */
 export type Slot = number;
@@ -33,12 +31,19 @@ export interface Native {
     createError: (code: number, message: string, errno: number, syscall: string) => Error,
     throwCollected: (errors: unknown[]) => never,
   ): void;
-  /** Any method below that is given a slot owns it; it comes back here, if only because the method failed. */
-  takeReleasedSlots(into: Uint32Array): number;
   reportException(error: unknown): void;
   uncaughtException(error: unknown): void;
   isEnded(): boolean;
   runMain(main: () => void): void;
+
+  // registration.cc
+  /**
+   * Any method below that makes something with a slot owns it; it comes back here, if only because the method
+   * failed. A bottom half and a timer are known by their slots until they are forgotten: before, the slot may come
+   * with its highest bit set, which says that C will not call it any more.
+   */
+  takeReleasedSlots(into: Uint32Array): number;
+  forget(slot: Slot): void;
 
   // context.cc
   /** `batch` is for dispatchBatch(). */
@@ -69,31 +74,25 @@ export interface Native {
   contextNotified(context: ContextHandle): boolean;
 
   // bottom-half.cc
-  bhNew(context: ContextHandle, name: string, slot: Slot): BottomHalfHandle;
-  bhSchedule(bh: BottomHalfHandle): void;
-  bhScheduleIdle(bh: BottomHalfHandle): void;
-  bhCancel(bh: BottomHalfHandle): void;
-  bhCheckOpen(bh: BottomHalfHandle): void;
-  bhIsScheduled(bh: BottomHalfHandle): boolean;
-  bhClose(bh: BottomHalfHandle): void;
+  bhNew(context: ContextHandle, name: string, slot: Slot): void;
+  bhSchedule(bh: Slot): void;
+  bhScheduleIdle(bh: Slot): void;
+  bhCancel(bh: Slot): void;
+  bhCheckOpen(bh: Slot): void;
+  bhIsScheduled(bh: Slot): boolean;
+  bhClose(bh: Slot): void;
   scheduleOneshot(context: ContextHandle, name: string, slot: Slot): void;
 
   // timer.cc: whole nanoseconds that fit into 64 bits
-  timerNew(
-    context: ContextHandle,
-    clock: ClockHandle,
-    external: boolean,
-    name: string,
-    slot: Slot,
-  ): TimerHandle;
-  timerAfterNs(timer: TimerHandle, delay: number | bigint): void;
-  timerEveryNs(timer: TimerHandle, interval: number | bigint): void;
-  timerModNs(timer: TimerHandle, expire: number | bigint): void;
-  timerAnticipateNs(timer: TimerHandle, expire: number | bigint): void;
-  timerDel(timer: TimerHandle): void;
-  timerClose(timer: TimerHandle): void;
-  timerIsPending(timer: TimerHandle): boolean;
-  timerExpireNs(timer: TimerHandle): bigint | null;
+  timerNew(context: ContextHandle, clock: ClockHandle, external: boolean, name: string, slot: Slot): void;
+  timerAfterNs(timer: Slot, delay: number | bigint): void;
+  timerEveryNs(timer: Slot, interval: number | bigint): void;
+  timerModNs(timer: Slot, expire: number | bigint): void;
+  timerAnticipateNs(timer: Slot, expire: number | bigint): void;
+  timerDel(timer: Slot): void;
+  timerClose(timer: Slot): void;
+  timerIsPending(timer: Slot): boolean;
+  timerExpireNs(timer: Slot): bigint | null;
 
   // clock.cc
   clockGet(type: number): ClockHandle;

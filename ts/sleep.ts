@@ -1,7 +1,7 @@
 import { checkObject, checkSignal } from './arguments.js';
 import { Clock } from './clock.js';
-import type { AioContext } from './context.js';
 import { AbortError } from './errors.js';
+import { freeTimer, type TimerMaker } from './timer.js';
 
 /** How `AioContext.sleep()` sleeps. */
 export interface SleepOptions {
@@ -16,7 +16,7 @@ export type Sleepers = Set<(error: Error) => void>;
 
 /** `AioContext.sleep()`. */
 export function sleep(
-  context: AioContext,
+  makeTimer: TimerMaker,
   sleepers: Sleepers,
   ms: number,
   options: SleepOptions,
@@ -36,16 +36,16 @@ export function sleep(
     const abort = (): void => {
       if (signal) fail(new AbortError(signal));
     };
-    const timer = context.timer(
+    const timer = makeTimer(
       clock,
       () => {
         end();
         resolve();
       },
-      { name: 'sleep' },
+      'sleep',
     );
     const end = (): void => {
-      timer.close();
+      freeTimer(timer);
       signal?.removeEventListener('abort', abort);
       sleepers.delete(fail);
     };
@@ -53,7 +53,7 @@ export function sleep(
     try {
       timer.after(ms);
     } catch (error) {
-      timer.close();
+      freeTimer(timer);
       throw error;
     }
     signal?.addEventListener('abort', abort, { once: true });

@@ -7,25 +7,48 @@ import {
   outOfRange,
   wholeNanoseconds,
 } from './arguments.js';
+import type { Clock } from './clock.js';
 import type { AioContext } from './context.js';
-import { hold, letGo, Registration } from './dispatcher.js';
+import {
+  allocateSlot,
+  forgetWhenCollected,
+  hold,
+  inScope,
+  invoke,
+  letGo,
+  run,
+  type Callback,
+} from './dispatcher.js';
 import { native } from './load.js';
-import type { ClockHandle, ContextHandle, TimerHandle } from './native.js';
+import type { ClockHandle, ContextHandle, Slot } from './native.js';
+
+/** What all timers of a context and a scale have in common. */
+export interface TimerOwner {
+  readonly context: AioContext;
+  readonly handle: ContextHandle;
+  /** Nanoseconds of a unit. */
+  readonly scale: number;
+}
 
 /** What `AioContext.timer()` has made of its arguments. */
 interface TimerParts {
-  readonly context: AioContext;
-  readonly contextHandle: ContextHandle;
-  readonly clockHandle: ClockHandle;
+  readonly owner: TimerOwner;
+  readonly clock: ClockHandle;
   readonly callback: (timer: Timer) => void;
-  /** Nanoseconds of a unit. */
-  readonly scale: number;
   readonly external: boolean;
   readonly name: string;
+  /** Whether {@link freeTimer} will free it. */
+  readonly temporary: boolean;
 }
 
 /** For `AioContext.timer()`. */
 export let createTimer: (parts: TimerParts) => Timer;
+
+/** Frees a temporary timer, of which no script knows, at once and not when it is collected. It is not used again. */
+export let freeTimer: (timer: Timer) => void;
+
+/** Makes a temporary timer on a clock, in milliseconds. */
+export type TimerMaker = (clock: Clock, callback: () => void, name: string) => Timer;
 
 /** What only this module may give to the constructor. */
 const secret = Symbol('timer');
@@ -43,37 +66,38 @@ const secret = Symbol('timer');
  * throw `ERR_AIO_CLOSED` once it or its context is closed.
  */
 export class Timer implements Disposable {
-  readonly #handle: TimerHandle;
-  readonly #registration: Registration<Timer>;
-  readonly #scale: number;
+  readonly #slot: Slot;
+  readonly #callback: Callback<Timer>;
+  readonly #owner: TimerOwner;
 
   static {
     createTimer = (parts) => new Timer(secret, parts);
+    freeTimer = (timer) => {
+      letGo(timer.#slot, timer);
+      native.forget(timer.#slot);
+    };
   }
 
   private constructor(key: symbol, parts: TimerParts) {
     if (key !== secret) throw illegalConstructor();
-    this.#scale = parts.scale;
-    this.#registration = new Registration<Timer>(parts.context, parts.callback, undefined, this, true);
-    this.#handle = native.timerNew(
-      parts.contextHandle,
-      parts.clockHandle,
-      parts.external,
-      parts.name,
-      this.#registration.slot,
-    );
+    const { owner, clock, callback, external, name, temporary } = parts;
+    this.#owner = owner;
+    this.#callback = inScope(callback);
+    this.#slot = allocateSlot();
+    native.timerNew(owner.handle, clock, external, name, this.#slot);
+    if (!temporary) forgetWhenCollected(this.#slot, this);
   }
 
   /** Whether it is armed and has not fired; `false` in its callback, unless it was armed by `every`. */
   get pending(): boolean {
-    if (!isObject(this) || !(#handle in this)) throw invalidThis('Timer');
-    return native.timerIsPending(this.#handle);
+    if (!isObject(this) || !(#slot in this)) throw invalidThis('Timer');
+    return native.timerIsPending(this.#slot);
   }
 
   /** When it will fire, on its clock, in nanoseconds; `null` while it is not pending. */
   get expireTimeNs(): bigint | null {
-    if (!isObject(this) || !(#handle in this)) throw invalidThis('Timer');
-    return native.timerExpireNs(this.#handle);
+    if (!isObject(this) || !(#slot in this)) throw invalidThis('Timer');
+    return native.timerExpireNs(this.#slot);
   }
 
   /**
@@ -83,9 +107,9 @@ export class Timer implements Disposable {
    * @throws `ERR_OUT_OF_RANGE` if it ends beyond the clock's 64 bits of nanoseconds
    */
   after(delay: number | bigint): void {
-    if (!isObject(this) || !(#handle in this)) throw invalidThis('Timer');
-    native.timerAfterNs(this.#handle, nanoseconds(delay, this.#scale, 'delay'));
-    this.#hold(true);
+    if (!isObject(this) || !(#slot in this)) throw invalidThis('Timer');
+    native.timerAfterNs(this.#slot, nanoseconds(delay, this.#owner.scale, 'delay'));
+    hold(this.#slot, this);
   }
 
   /**
@@ -96,11 +120,11 @@ export class Timer implements Disposable {
    * @throws `ERR_OUT_OF_RANGE` if that is not positive
    */
   every(interval: number | bigint): void {
-    if (!isObject(this) || !(#handle in this)) throw invalidThis('Timer');
-    const period = nanoseconds(interval, this.#scale, 'interval');
+    if (!isObject(this) || !(#slot in this)) throw invalidThis('Timer');
+    const period = nanoseconds(interval, this.#owner.scale, 'interval');
     if (period <= 0) throw outOfRange('interval', '> 0', interval);
-    native.timerEveryNs(this.#handle, period);
-    this.#hold(false);
+    native.timerEveryNs(this.#slot, period);
+    hold(this.#slot, this);
   }
 
   /**
@@ -110,9 +134,9 @@ export class Timer implements Disposable {
    * @throws `ERR_OUT_OF_RANGE` if it is beyond 64 bits of nanoseconds
    */
   mod(expire: number | bigint): void {
-    if (!isObject(this) || !(#handle in this)) throw invalidThis('Timer');
-    native.timerModNs(this.#handle, nanoseconds(expire, this.#scale, 'expire'));
-    this.#hold(true);
+    if (!isObject(this) || !(#slot in this)) throw invalidThis('Timer');
+    native.timerModNs(this.#slot, nanoseconds(expire, this.#owner.scale, 'expire'));
+    hold(this.#slot, this);
   }
 
   /**
@@ -122,9 +146,9 @@ export class Timer implements Disposable {
    * @throws `ERR_OUT_OF_RANGE` if it is no whole number, or beyond 64 bits
    */
   modNs(expire: number | bigint): void {
-    if (!isObject(this) || !(#handle in this)) throw invalidThis('Timer');
-    native.timerModNs(this.#handle, wholeNanoseconds(expire, 'expire'));
-    this.#hold(true);
+    if (!isObject(this) || !(#slot in this)) throw invalidThis('Timer');
+    native.timerModNs(this.#slot, wholeNanoseconds(expire, 'expire'));
+    hold(this.#slot, this);
   }
 
   /**
@@ -135,24 +159,23 @@ export class Timer implements Disposable {
    * @throws `ERR_OUT_OF_RANGE` if it is beyond 64 bits of nanoseconds
    */
   anticipate(expire: number | bigint): void {
-    if (!isObject(this) || !(#handle in this)) throw invalidThis('Timer');
-    native.timerAnticipateNs(this.#handle, nanoseconds(expire, this.#scale, 'expire'));
-    hold(this.#registration);
+    if (!isObject(this) || !(#slot in this)) throw invalidThis('Timer');
+    native.timerAnticipateNs(this.#slot, nanoseconds(expire, this.#owner.scale, 'expire'));
+    hold(this.#slot, this);
   }
 
   /** Disarms it. The original's `timer_del`. */
   del(): void {
-    if (!isObject(this) || !(#handle in this)) throw invalidThis('Timer');
-    native.timerDel(this.#handle);
-    this.#registration.once = true;
-    letGo(this.#registration);
+    if (!isObject(this) || !(#slot in this)) throw invalidThis('Timer');
+    native.timerDel(this.#slot);
+    letGo(this.#slot, this);
   }
 
   /** Disarms it for good. Again: nothing. The original's `timer_free`. */
   close(): void {
-    if (!isObject(this) || !(#handle in this)) throw invalidThis('Timer');
-    native.timerClose(this.#handle);
-    letGo(this.#registration);
+    if (!isObject(this) || !(#slot in this)) throw invalidThis('Timer');
+    native.timerClose(this.#slot);
+    letGo(this.#slot, this);
   }
 
   /** {@link Timer.close}, by its original name. */
@@ -164,8 +187,9 @@ export class Timer implements Disposable {
     this.close();
   }
 
-  #hold(once: boolean): void {
-    this.#registration.once = once;
-    hold(this.#registration);
+  /** @internal */
+  [run](): void {
+    if (!native.timerIsPending(this.#slot)) letGo(this.#slot, this);
+    invoke(this.#callback, undefined, this);
   }
 }

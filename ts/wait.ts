@@ -5,6 +5,7 @@ import { drain, enterDriver, leaveDriver } from './dispatcher.js';
 import { AbortError, AioError } from './errors.js';
 import { native } from './load.js';
 import type { ContextHandle } from './native.js';
+import { freeTimer, type TimerMaker } from './timer.js';
 
 /** What ends a wait early. */
 export interface WaitOptions {
@@ -18,6 +19,7 @@ export interface WaitOptions {
 export function waitUntil(
   context: AioContext,
   handle: ContextHandle,
+  makeTimer: TimerMaker,
   done: () => boolean,
   options: WaitOptions,
 ): void {
@@ -32,7 +34,7 @@ export function waitUntil(
   const timer =
     timeout === undefined
       ? undefined
-      : context.timer(Clock.realtime, () => void (deadline.passed = true), { name: 'wait timeout' });
+      : makeTimer(Clock.realtime, () => void (deadline.passed = true), 'wait timeout');
   if (timeout !== undefined) timer?.after(timeout);
   try {
     if (signal?.aborted) throw new AbortError(signal);
@@ -54,7 +56,7 @@ export function waitUntil(
       leaveDriver(native.contextPoll(handle, true));
     }
   } finally {
-    timer?.close();
+    if (timer) freeTimer(timer);
   }
 }
 
@@ -72,6 +74,7 @@ function promisesProgress(): boolean {
 export function waitForPromise<T>(
   context: AioContext,
   handle: ContextHandle,
+  makeTimer: TimerMaker,
   promise: PromiseLike<T>,
   options: WaitOptions,
 ): T {
@@ -88,7 +91,7 @@ export function waitForPromise<T>(
         'call it from a callback or from runMain()',
     );
   }
-  waitUntil(context, handle, () => outcome !== undefined, options);
+  waitUntil(context, handle, makeTimer, () => outcome !== undefined, options);
 
   const settled = outcome as unknown as { value: T } | { error: unknown };
   if ('value' in settled) return settled.value;

@@ -31,7 +31,7 @@ static void
 append_timer (AioTimerList *list, AioTimer *timer, GArray *infos)
 {
   AioTimerInfo info = {
-    .name = g_strdup (timer->name),
+    .name = g_strdup (aio_timer_get_name (timer)),
     .clock = list->clock->type,
     .enabled = aio_clock_get_enabled (list->clock),
     .external = (timer->attributes & AIO_TIMER_ATTR_EXTERNAL) != 0,

@@ -135,8 +135,10 @@ aio_timer_list_new (AioContext *ctx, AioClock *clock)
 static void
 report_leak (AioTimerList *list, AioTimer *timer)
 {
+  const char *name = aio_timer_get_name (timer);
+
   g_warning ("AioContext %s: timer %s was still %s when the context ended", aio_context_get_name (list->ctx),
-             timer->name ? timer->name : "(unnamed)", timer->expire_ns >= 0 ? "armed" : "allocated");
+             name ? name : "(unnamed)", timer->expire_ns >= 0 ? "armed" : "allocated");
 }
 
 static void

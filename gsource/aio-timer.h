@@ -48,13 +48,13 @@ struct _AioTimer {
   AioTimerList *list;
   gint64 expire_ns; /* -1: not pending */
   guint heap_index;
-  guint scale;
-  guint attributes;
   gint ref_count; /* 0: in the caller's memory */
+  guint scale;
+  guint16 attributes;
+  guint named : 1; /* its name lies behind it */
   AioTimerFunc func;
   gpointer data;
   GDestroyNotify destroy;
-  char *name;
   AioTimer *due_prev, *due_next;
   AioTimer *owned_prev, *owned_next;
 };
@@ -116,6 +116,9 @@ void aio_timer_close (AioTimer *timer);
 
 AIO_AVAILABLE
 void aio_timer_free (AioTimer *timer);
+
+AIO_AVAILABLE
+const char *aio_timer_get_name (AioTimer *timer);
 
 AIO_AVAILABLE
 AioClock *aio_timer_get_clock (AioTimer *timer);

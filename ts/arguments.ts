@@ -101,14 +101,14 @@ export function checkSignal(value: unknown, name: string): asserts value is Abor
   if (!(value instanceof AbortSignal)) throw invalidType(name, 'an instance of AbortSignal', value);
 }
 
-/** The name of something that has `callback`: the one given, or else the function's own. */
-export function nameOf(options: { readonly name?: string }, callback: unknown): string {
+/** The name of something that has `callback`: the one given, or else the function's own if it has one. */
+export function nameOf(options: { readonly name?: string }, callback: unknown): string | undefined {
   const { name } = options;
   if (name !== undefined) {
     checkString(name, 'options.name');
     return name;
   }
-  return typeof callback === 'function' && callback.name !== '' ? callback.name : '(anonymous)';
+  return typeof callback === 'function' && callback.name !== '' ? callback.name : undefined;
 }
 
 function fitInt64(value: bigint, name: string): bigint {

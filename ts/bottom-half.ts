@@ -28,7 +28,7 @@ export interface BottomHalfOwner {
 export let createBottomHalf: (
   owner: BottomHalfOwner,
   callback: (bh: BottomHalf) => void,
-  name: string,
+  name: string | undefined,
 ) => BottomHalf;
 
 /** What only this module may give to the constructor. */
@@ -46,13 +46,18 @@ export class BottomHalf implements Disposable {
   readonly #slot: Slot;
   readonly #callback: Callback<BottomHalf>;
   readonly #owner: BottomHalfOwner;
-  readonly #name: string;
+  readonly #name: string | undefined;
 
   static {
     createBottomHalf = (owner, callback, name) => new BottomHalf(secret, owner, callback, name);
   }
 
-  private constructor(key: symbol, owner: BottomHalfOwner, callback: (bh: BottomHalf) => void, name: string) {
+  private constructor(
+    key: symbol,
+    owner: BottomHalfOwner,
+    callback: (bh: BottomHalf) => void,
+    name: string | undefined,
+  ) {
     if (key !== secret) throw illegalConstructor();
     this.#owner = owner;
     this.#callback = inScope(callback);
@@ -65,7 +70,7 @@ export class BottomHalf implements Disposable {
   /** What it is called in messages. */
   get name(): string {
     if (!isObject(this) || !(#slot in this)) throw invalidThis('BottomHalf');
-    return this.#name;
+    return this.#name ?? '(anonymous)';
   }
 
   /** Whether it is going to run; `false` in its callback and once it is closed. */

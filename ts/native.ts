@@ -74,17 +74,23 @@ export interface Native {
   contextNotified(context: ContextHandle): boolean;
 
   // bottom-half.cc
-  bhNew(context: ContextHandle, name: string, slot: Slot): void;
+  bhNew(context: ContextHandle, name: string | undefined, slot: Slot): void;
   bhSchedule(bh: Slot): void;
   bhScheduleIdle(bh: Slot): void;
   bhCancel(bh: Slot): void;
   bhCheckOpen(bh: Slot): void;
   bhIsScheduled(bh: Slot): boolean;
   bhClose(bh: Slot): void;
-  scheduleOneshot(context: ContextHandle, name: string, slot: Slot): void;
+  scheduleOneshot(context: ContextHandle, name: string | undefined, slot: Slot): void;
 
   // timer.cc: whole nanoseconds that fit into 64 bits
-  timerNew(context: ContextHandle, clock: ClockHandle, external: boolean, name: string, slot: Slot): void;
+  timerNew(
+    context: ContextHandle,
+    clock: ClockHandle,
+    external: boolean,
+    name: string | undefined,
+    slot: Slot,
+  ): void;
   timerAfterNs(timer: Slot, delay: number | bigint): void;
   timerEveryNs(timer: Slot, interval: number | bigint): void;
   timerModNs(timer: Slot, expire: number | bigint): void;
@@ -106,13 +112,20 @@ export interface Native {
   clockDeadlineNs(clock: ClockHandle, external: boolean): bigint;
 
   // handler.cc: a slot of -1 for no callback
-  setFdHandler(context: ContextHandle, fd: number, read: Slot, write: Slot, error: Slot, name: string): void;
+  setFdHandler(
+    context: ContextHandle,
+    fd: number,
+    read: Slot,
+    write: Slot,
+    error: Slot,
+    name: string | undefined,
+  ): void;
   setNotifierHandler(
     context: ContextHandle,
     notifier: NotifierHandle,
     read: Slot,
     error: Slot,
-    name: string,
+    name: string | undefined,
   ): void;
   removeFdHandler(context: ContextHandle, fd: number): void;
 

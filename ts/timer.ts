@@ -36,7 +36,7 @@ interface TimerParts {
   readonly clock: ClockHandle;
   readonly callback: (timer: Timer) => void;
   readonly external: boolean;
-  readonly name: string;
+  readonly name: string | undefined;
   /** Whether {@link freeTimer} will free it. */
   readonly temporary: boolean;
 }

@@ -155,12 +155,14 @@ pty_echoes_and_hangs_up (Driver *d)
   watch (d, master, (AioFdHandler){ .read = read_all }, &calls);
   g_assert_false (driver_turn (d, FALSE));
   g_assert_cmpint (write (slave, "hello", 5), ==, 5);
-  driver_turn (d, TRUE);
-  g_assert_cmpuint (calls.bytes, ==, 5);
+  /* The kernel passes it on in a thread of its own, which may wake us first. */
+  while (calls.bytes < 5)
+    driver_turn (d, TRUE);
+  g_assert_cmpint (calls.reads, ==, 1);
 
   close (slave);
-  driver_turn (d, TRUE);
-  g_assert_cmpint (calls.reads, ==, 2);
+  while (calls.reads < 2)
+    driver_turn (d, TRUE);
   driver_unwatch (d, master);
   close (master);
 }

@@ -12,6 +12,7 @@ struct _AioClock {
   gatomicrefcount ref_count; /* manual clocks only: the others live as long as the process */
   _Atomic gboolean enabled;  /* virtual clocks only: the others always are */
   _Atomic gint64 manual_ns;  /* manual clocks only */
+  guint manual_number;       /* tells manual clocks apart; 0 for the others */
   pthread_mutex_t lock;      /* guards what follows; taken before a list's own lock */
   GPtrArray *lists;          /* of AioTimerList: those that have timers on this clock */
   guint n_passes;            /* passes over timers that are under way; virtual clocks only */

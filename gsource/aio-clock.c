@@ -67,9 +67,11 @@ aio_clock_get (AioClockType type)
 AioClock *
 aio_clock_new_manual (gint64 start_ns)
 {
+  static _Atomic guint last_number;
   AioClock *clock = g_new0 (AioClock, 1);
 
   clock->type = AIO_CLOCK_MANUAL;
+  clock->manual_number = atomic_fetch_add_explicit (&last_number, 1, memory_order_relaxed) + 1;
   clock->enabled = TRUE;
   clock->manual_ns = MAX (start_ns, 0);
   g_atomic_ref_count_init (&clock->ref_count);
@@ -218,27 +220,32 @@ aio_clock_get_enabled (AioClock *clock)
  *
  * Disables or enables a clock for the whole process. While it is disabled its time goes on and its
  * timers stay armed, but they neither fire nor end a wait. Disabling waits for callbacks of its timers
- * that other threads are running, unless it is done in such a callback itself. Enabling wakes every
- * context that has timers on it. Any thread.
+ * that other threads are running, also when the clock was disabled already, unless it is done in such a
+ * callback itself or the clock is enabled again meanwhile. Enabling wakes every context that has timers
+ * on it. Any thread.
  */
 void
 aio_clock_set_enabled (AioClock *clock, gboolean enabled)
 {
+  gboolean was_enabled;
+
   g_return_if_fail (clock != NULL);
 
   if (!aio_clock_can_be_disabled (clock))
     return;
-  if (atomic_exchange_explicit (&clock->enabled, !!enabled, memory_order_acq_rel) == !!enabled)
-    return;
+
+  pthread_mutex_lock (&clock->lock);
+  was_enabled = atomic_exchange_explicit (&clock->enabled, !!enabled, memory_order_acq_rel);
   if (enabled)
-    aio_clock_notify_all (clock);
+    pthread_cond_broadcast (&clock->pass_ended);
   else if (own_passes[clock->type] == 0)
-    {
-      pthread_mutex_lock (&clock->lock);
-      while (clock->n_passes > 0)
-        pthread_cond_wait (&clock->pass_ended, &clock->lock);
-      pthread_mutex_unlock (&clock->lock);
-    }
+    /* Under a clock that is enabled again there is always another pass: that would have no end. */
+    while (clock->n_passes > 0 && !aio_clock_get_enabled (clock))
+      pthread_cond_wait (&clock->pass_ended, &clock->lock);
+  pthread_mutex_unlock (&clock->lock);
+
+  if (enabled && !was_enabled)
+    aio_clock_notify_all (clock);
 }
 
 void
@@ -276,7 +283,7 @@ aio_clock_end_pass (AioClock *clock)
 gint64
 aio_clock_deadline_ns_all (AioClock *clock, AioTimerAttributes mask)
 {
-  gint64 expire = G_MAXINT64;
+  gint64 expire = G_MAXINT64, now;
   gboolean found = FALSE;
 
   g_return_val_if_fail (clock != NULL, -1);
@@ -296,7 +303,10 @@ aio_clock_deadline_ns_all (AioClock *clock, AioTimerAttributes mask)
     }
   pthread_mutex_unlock (&clock->lock);
 
-  return found ? MAX (expire - aio_clock_get_ns (clock), 0) : -1;
+  if (!found)
+    return -1;
+  now = aio_clock_get_ns (clock);
+  return MAX (expire - now, 0);
 }
 
 void

@@ -18,7 +18,8 @@ void aio_deadline_finalize (AioDeadline *deadline);
 
 /*
  * Has the timerfd wake GLib at @expire_ns (-1: never). A later time than the one that is armed does not
- * re-arm it: the early wake-up costs less than a system call for each change. FALSE if there is none.
+ * re-arm it: the early wake-up costs less than a system call for each change. FALSE if there is no timerfd
+ * to be had, or it cannot be set; that is tried again the next time.
  */
 gboolean aio_deadline_arm (AioDeadline *deadline, AioContext *ctx, gint64 expire_ns, gint64 now_ns);
 

@@ -35,18 +35,20 @@ make (AioDeadline *deadline, AioContext *ctx)
   return TRUE;
 }
 
-static void
+/* Whether it is set. */
+static gboolean
 set (AioDeadline *deadline, gint64 expire_ns)
 {
   /* A time of zero disarms a timerfd; the first nanosecond is as much in the past. */
   gint64 ns = expire_ns < 0 ? 0 : MAX (expire_ns, 1);
   struct itimerspec when = { .it_value = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 } };
   int flags = TFD_TIMER_ABSTIME | (deadline->clock_id == CLOCK_REALTIME ? TFD_TIMER_CANCEL_ON_SET : 0);
+  gboolean done;
 
-  /* ECANCELED: the wall clock was set since the last time, which is known now. */
-  while (AIO_SYSTEM (timerfd_settime) (deadline->poll_fd.fd, flags, &when, NULL) < 0 && errno == ECANCELED)
-    ;
-  deadline->armed_ns = expire_ns;
+  /* ECANCELED: the wall clock was set since the last time, and the timerfd is armed nevertheless. */
+  done = AIO_SYSTEM (timerfd_settime) (deadline->poll_fd.fd, flags, &when, NULL) == 0 || errno == ECANCELED;
+  deadline->armed_ns = done ? expire_ns : -1;
+  return done;
 }
 
 gboolean
@@ -60,8 +62,7 @@ aio_deadline_arm (AioDeadline *deadline, AioContext *ctx, gint64 expire_ns, gint
     return TRUE;
   if (!make (deadline, ctx))
     return FALSE;
-  set (deadline, expire_ns);
-  return TRUE;
+  return set (deadline, expire_ns);
 }
 
 gboolean

@@ -74,5 +74,11 @@ aio_wait_deadline (gint64 timeout_ns)
 static inline gint64
 aio_wait_remaining (gint64 deadline)
 {
-  return deadline <= 0 ? deadline : MAX (deadline - aio_clock_get_ns (aio_clock_get (AIO_CLOCK_REALTIME)), 0);
+  gint64 remaining;
+
+  if (deadline <= 0)
+    return deadline;
+  /* Apart from MAX(), which would read the clock twice: below zero would be without end. */
+  remaining = deadline - aio_clock_get_ns (aio_clock_get (AIO_CLOCK_REALTIME));
+  return MAX (remaining, 0);
 }

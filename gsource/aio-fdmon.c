@@ -9,7 +9,10 @@
  */
 #define EPOLL_THRESHOLD 32
 
-/* Calls @function for every handler that is monitored. They are all in the table: changes are applied. */
+/*
+ * Calls @function for every handler that is monitored. They are in the table, but for those that another
+ * thread has removed or replaced since the changes were applied.
+ */
 static void
 for_each_monitored (AioContext *ctx, void (*function) (AioContext *ctx, AioHandler *handler))
 {
@@ -17,6 +20,9 @@ for_each_monitored (AioContext *ctx, void (*function) (AioContext *ctx, AioHandl
   for (guint fd = 0; fd < ctx->handlers_size; fd++)
     if (ctx->handlers[fd] && ctx->handlers[fd]->monitored)
       function (ctx, ctx->handlers[fd]);
+  for (AioHandler *handler = ctx->changes; handler; handler = handler->next_change)
+    if (handler->monitored)
+      function (ctx, handler);
   pthread_mutex_unlock (&ctx->list_lock);
 }
 
@@ -29,6 +35,7 @@ switch_to (AioContext *ctx, const AioFdMonOps *ops)
 
   if (error)
     return error;
+  AIO_SCHEDULE_POINT (ctx, FDMON_BEFORE_UPDATE);
   for_each_monitored (ctx, old->remove);
   old->close (ctx);
   atomic_store_explicit (&ctx->fdmon_ops, ops, memory_order_relaxed);

@@ -12,30 +12,39 @@ typedef struct _AioHandler AioHandler;
  */
 struct _AioHandler {
   GPollFD poll_fd; /* registered with the source while in_source; its events are what is wanted */
-  AioFdHandler funcs;
+  struct {
+    AioHandlerFunc read, write;
+    AioHandlerErrorFunc error;
+  } funcs;
   gpointer data;
   GDestroyNotify destroy;
-  char *name;
-  gint ref_count;           /* the table's (or, once deleted, the monitor's) and one a frame in a callback */
-  _Atomic gboolean deleted; /* stored under list_lock, loaded by home */
+  gint ref_count; /* the table's (or, once deleted, the monitor's) and one a frame in a callback */
 
-  /* list_lock */
-  gboolean changed;
-  AioHandler *next_change;
+  /*
+   * There may be tens of thousands: what is small lies together (benchmark memory). What different threads
+   * write is no bit-fields of the same word.
+   */
+  _Atomic guint8 deleted; /* stored under list_lock, loaded by home */
+  guint8 changed;         /* list_lock */
+  guint8 external;        /* constant */
 
   /* home thread */
-  gboolean monitored;    /* the monitor watches it */
-  gboolean in_source;    /* poll_fd is registered with the GSource */
-  gboolean dead;         /* its file descriptor is invalid; not watched any more */
-  gboolean parked;       /* left out of nested waits: too many of its callbacks are on the stack */
-  gboolean held_back;    /* it is external, and external clients are disabled */
-  int depth;             /* its callbacks on the stack */
-  guint index;           /* in the arrays of the poll monitor */
-  guint32 generation;    /* in its entry of the epoll set; 0: it has none */
-  gboolean always_ready; /* epoll refuses it: a regular file or a directory, which never blocks */
-  gboolean queued;       /* in the ready list */
-  gushort revents;       /* what it was found ready for */
+  guint8 depth;            /* its callbacks on the stack */
+  gushort revents;         /* what it was found ready for */
+  guint8 monitored : 1;    /* the monitor watches it */
+  guint8 in_source : 1;    /* poll_fd is registered with the GSource */
+  guint8 dead : 1;         /* its file descriptor is invalid; not watched any more */
+  guint8 parked : 1;       /* left out of nested waits: too many of its callbacks are on the stack */
+  guint8 held_back : 1;    /* it is external, and external clients are disabled */
+  guint8 always_ready : 1; /* epoll refuses it: a regular file or a directory, which never blocks */
+  guint8 queued : 1;       /* in the ready list */
+  guint index;             /* in the arrays of the poll monitor */
+  guint32 generation;      /* in its entry of the epoll set; 0: it has none */
   AioHandler *prev_ready, *next_ready;
+
+  AioHandler *next_change; /* list_lock */
+
+  char name[]; /* empty: it has none */
 };
 
 /* Home thread. Handlers that were found ready; those taken off by a nested poll are not run again. */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 static gushort
 wanted_events (const AioFdHandler *funcs)
@@ -17,12 +18,16 @@ wanted_events (const AioFdHandler *funcs)
 static AioHandler *
 handler_new (int fd, const AioFdHandler *funcs, gpointer data, GDestroyNotify destroy)
 {
-  AioHandler *handler = g_new0 (AioHandler, 1);
+  const char *name = funcs->name ? funcs->name : "";
+  gsize name_size = strlen (name) + 1;
+  AioHandler *handler = g_malloc0 (sizeof *handler + name_size);
 
   handler->ref_count = 1;
-  handler->funcs = *funcs;
-  handler->name = g_strdup (funcs->name);
-  handler->funcs.name = handler->name;
+  handler->funcs.read = funcs->read;
+  handler->funcs.write = funcs->write;
+  handler->funcs.error = funcs->error;
+  handler->external = funcs->external ? TRUE : FALSE;
+  memcpy (handler->name, name, name_size);
   handler->data = data;
   handler->destroy = destroy;
   handler->poll_fd.fd = fd;
@@ -44,7 +49,6 @@ handler_unref (AioHandler *handler)
     return;
   if (handler->destroy)
     handler->destroy (handler->data);
-  g_free (handler->name);
   g_free (handler);
 }
 
@@ -148,7 +152,7 @@ aio_context_apply_changes (AioContext *ctx)
       if (!deleted && !handler->monitored)
         {
           handler->monitored = TRUE;
-          handler->held_back = handler->funcs.external && ctx->external_held_back;
+          handler->held_back = handler->external && ctx->external_held_back;
           aio_context_fdmon (ctx)->add (ctx, handler);
         }
       else if (deleted)
@@ -178,7 +182,7 @@ aio_context_apply_external (AioContext *ctx)
     {
       AioHandler *handler = ctx->handlers[fd];
 
-      if (!handler || !handler->funcs.external || !handler->monitored)
+      if (!handler || !handler->external || !handler->monitored)
         continue;
       handler->held_back = disabled;
       aio_context_fdmon (ctx)->update (ctx, handler);
@@ -448,39 +452,46 @@ report_dead (AioContext *ctx, AioHandler *handler)
   handler->dead = TRUE;
   aio_context_fdmon (ctx)->update (ctx, handler);
   aio_set_system_error (&error, EBADF, "poll", "AioContext %s: fd %d was closed while handler %s watched it", ctx->name,
-                        fd, handler->name ? handler->name : "(unnamed)");
+                        fd, *handler->name ? handler->name : "(unnamed)");
   if (handler->funcs.error)
     handler->funcs.error (fd, error, handler->data);
   else
     g_warning ("%s", error->message);
 }
 
-/* The callbacks in their order; each may have removed the handler. Whether one was called. */
+/* Home thread: what a callback before it may have changed. */
+static gboolean
+may_be_called (AioContext *ctx, AioHandler *handler)
+{
+  return !atomic_load_explicit (&handler->deleted, memory_order_acquire)
+         && aio_context_node_check (ctx, handler->external);
+}
+
+/* The callbacks in their order; each may have removed the handler or held it back. Whether one was called. */
 static gboolean
 call_handler (AioContext *ctx, AioHandler *handler, gushort revents)
 {
-  AioFdHandler *funcs = &handler->funcs;
   gboolean readable = revents & (G_IO_IN | G_IO_HUP | G_IO_ERR);
-  gboolean writable = revents & (G_IO_OUT | G_IO_ERR) || (revents & G_IO_HUP && !funcs->read);
+  gboolean writable = revents & (G_IO_OUT | G_IO_ERR) || (revents & G_IO_HUP && !handler->funcs.read);
   gboolean progress = FALSE;
 
-  if (atomic_load_explicit (&handler->deleted, memory_order_acquire) || !aio_context_node_check (ctx, funcs->external))
+  if (!may_be_called (ctx, handler))
     return FALSE;
   if (revents & G_IO_NVAL)
     {
       report_dead (ctx, handler);
       return TRUE;
     }
-  if (funcs->read && readable)
+  if (handler->funcs.read && readable)
     {
       aio_counter_add (&ctx->stats.handlers_dispatched, 1);
-      funcs->read (handler->poll_fd.fd, handler->data);
+      handler->funcs.read (handler->poll_fd.fd, handler->data);
       progress = TRUE;
     }
-  if (funcs->write && writable && !atomic_load_explicit (&handler->deleted, memory_order_acquire))
+  if (handler->funcs.write && writable && may_be_called (ctx, handler))
     {
       aio_counter_add (&ctx->stats.handlers_dispatched, 1);
-      funcs->write (handler->poll_fd.fd, handler->data);
+      handler->funcs.write (handler->poll_fd.fd, handler->data);
       progress = TRUE;
     }
   return progress;
@@ -532,7 +543,7 @@ aio_context_clear_handlers (AioContext *ctx, gboolean report)
         continue;
       if (report)
         g_warning ("AioContext %s: handler %s of fd %u was not removed when the context ended", ctx->name,
-                   handler->name ? handler->name : "(unnamed)", fd);
+                   *handler->name ? handler->name : "(unnamed)", fd);
       set_handler (ctx, fd, NULL);
     }
   aio_context_apply_changes (ctx);

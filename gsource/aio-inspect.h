@@ -14,26 +14,37 @@ G_BEGIN_DECLS
  * AioHandlerInfo:
  * @fd: the file descriptor
  * @name: (nullable): what the handler was named
+ * @fd_kind: what the file descriptor is: `file`, `directory`, `pipe` (a FIFO too), `socket`, `tty`, `character-device`,
+ *   `block-device`, `eventfd`, `timerfd`, `signalfd`, `pidfd`, `epoll`, `inotify` or what else the kernel calls it;
+ *   `closed` if it is not open any more, `unknown` if the kernel does not tell
+ * @fd_target: (nullable): what it leads to, as /proc/self/fd tells: a path, `socket:[12345]`, `anon_inode:[eventfd]`
  * @read: whether it reads
  * @write: whether it writes
  * @external: whether it serves an external client
  * @dead: whether it died because its file descriptor was closed
+ * @parked: whether it is left out of nested waits, because %AIO_HANDLER_MAX_DEPTH of its callbacks are on the stack
+ * @held_back: whether it is external and external clients are disabled
  *
- * A handler in a snapshot.
+ * A handler in a snapshot. It is watched unless it is dead, parked or held back.
  */
 typedef struct {
   int fd;
   char *name;
+  char *fd_kind;
+  char *fd_target;
   gboolean read;
   gboolean write;
   gboolean external;
   gboolean dead;
+  gboolean parked;
+  gboolean held_back;
 } AioHandlerInfo;
 
 /**
  * AioTimerInfo:
  * @name: (nullable): what the timer was named
  * @clock: the kind of its clock
+ * @manual_clock: which manual clock it is on: a number that no other of the process has; 0 if @clock is another kind
  * @enabled: whether its clock is enabled
  * @external: whether it has %AIO_TIMER_ATTR_EXTERNAL
  * @expire_ns: when it will fire, on its clock
@@ -44,6 +55,7 @@ typedef struct {
 typedef struct {
   char *name;
   AioClockType clock;
+  guint manual_clock;
   gboolean enabled;
   gboolean external;
   gint64 expire_ns;
@@ -55,13 +67,16 @@ typedef struct {
  * @name: (nullable): what the bottom half was named
  * @scheduled: whether it will run
  * @idle: whether it will run as an idle one
+ * @oneshot: whether it is of aio_context_schedule_oneshot(); those that a batch (aio_context_set_bh_batch()) has
+ *   taken are not in the snapshot
  *
- * A bottom half in a snapshot. Oneshots are not among them: they are known only to their queue.
+ * A bottom half in a snapshot.
  */
 typedef struct {
   char *name;
   gboolean scheduled;
   gboolean idle;
+  gboolean oneshot;
 } AioBhInfo;
 
 /**
@@ -70,7 +85,7 @@ typedef struct {
  * @n_handlers: how many
  * @timers: (array length=n_timers): the armed timers, by clock and expiry
  * @n_timers: how many
- * @bhs: (array length=n_bhs): the bottom halves, the newest first
+ * @bhs: (array length=n_bhs): the bottom halves, the newest first, then the pending oneshots in the order of their run
  * @n_bhs: how many
  *
  * What a context had at one moment.

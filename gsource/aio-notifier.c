@@ -17,6 +17,7 @@ struct _AioNotifier {
 typedef struct {
   AioNotifier *notifier; /* a reference */
   AioNotifierFunc func;
+  AioNotifierErrorFunc error;
   gpointer data;
   GDestroyNotify destroy;
 } NotifierHandler;
@@ -191,6 +192,14 @@ notifier_handler_read (int fd G_GNUC_UNUSED, gpointer data)
 }
 
 static void
+notifier_handler_error (int fd G_GNUC_UNUSED, const GError *error, gpointer data)
+{
+  NotifierHandler *handler = data;
+
+  handler->error (handler->notifier, error, handler->data);
+}
+
+static void
 notifier_handler_free (gpointer data)
 {
   NotifierHandler *handler = data;
@@ -220,8 +229,31 @@ gboolean
 aio_context_set_event_notifier (AioContext *ctx, AioNotifier *notifier, AioNotifierFunc func, gpointer data,
                                 GDestroyNotify destroy, GError **error)
 {
-  static const AioFdHandler funcs = { .read = notifier_handler_read, .name = "event notifier" };
-  NotifierHandler *handler;
+  AioNotifierHandler handler = { .func = func, .name = "event notifier" };
+
+  return aio_context_set_event_notifier_full (ctx, notifier, &handler, data, destroy, error);
+}
+
+/**
+ * aio_context_set_event_notifier_full: (skip)
+ * @ctx: a context
+ * @notifier: a notifier
+ * @handler: (nullable): its callbacks, or %NULL or one without a function to stop watching it
+ * @data: what they are given
+ * @destroy: (nullable): called with @data once the handler is gone, also when the call fails
+ * @error: return location for an error
+ *
+ * Like aio_context_set_event_notifier(), with all there is. Any thread. The original's
+ * `aio_set_event_notifier` with `is_external`. Fails like aio_context_set_fd_handler().
+ *
+ * Returns: whether it is watched, or not watched any more
+ */
+gboolean
+aio_context_set_event_notifier_full (AioContext *ctx, AioNotifier *notifier, const AioNotifierHandler *handler,
+                                     gpointer data, GDestroyNotify destroy, GError **error)
+{
+  AioFdHandler funcs = { .read = notifier_handler_read };
+  NotifierHandler *watching;
   int fd;
 
   g_return_val_if_fail (ctx != NULL && notifier != NULL, FALSE);
@@ -230,14 +262,18 @@ aio_context_set_event_notifier (AioContext *ctx, AioNotifier *notifier, AioNotif
   if (fd < 0)
     {
       g_set_error (error, AIO_ERROR, AIO_ERROR_CLOSED, "The notifier is closed");
-      if (func && destroy)
+      if (destroy)
         destroy (data);
       return FALSE;
     }
-  if (!func)
-    return aio_context_set_fd_handler (ctx, fd, NULL, NULL, NULL, error);
+  if (!handler || !handler->func)
+    return aio_context_set_fd_handler (ctx, fd, NULL, data, destroy, error);
 
-  handler = g_new (NotifierHandler, 1);
-  *handler = (NotifierHandler){ aio_notifier_ref (notifier), func, data, destroy };
-  return aio_context_set_fd_handler (ctx, fd, &funcs, handler, notifier_handler_free, error);
+  if (handler->error)
+    funcs.error = notifier_handler_error;
+  funcs.external = handler->external;
+  funcs.name = handler->name;
+  watching = g_new (NotifierHandler, 1);
+  *watching = (NotifierHandler){ aio_notifier_ref (notifier), handler->func, handler->error, data, destroy };
+  return aio_context_set_fd_handler (ctx, fd, &funcs, watching, notifier_handler_free, error);
 }

@@ -5,7 +5,7 @@
 #error "Only <aio-gsource.h> can be included directly."
 #endif
 
-#include "aio-context.h"
+#include "aio-handler.h"
 
 G_BEGIN_DECLS
 
@@ -25,6 +25,32 @@ typedef struct _AioNotifier AioNotifier;
  * A notifier is set. Runs on the context's home thread, with no lock held.
  */
 typedef void (*AioNotifierFunc) (AioNotifier *notifier, gpointer data);
+
+/**
+ * AioNotifierErrorFunc:
+ * @notifier: the notifier
+ * @error: what happened; of the domain %AIO_ERROR
+ * @data: (closure): what was given with the function
+ *
+ * A notifier's handler is dead: its file descriptor cannot be watched any more. It is called no further.
+ */
+typedef void (*AioNotifierErrorFunc) (AioNotifier *notifier, const GError *error, gpointer data);
+
+/**
+ * AioNotifierHandler:
+ * @func: called when the notifier is set
+ * @error: (nullable): called once when the handler died; without it a warning is logged
+ * @external: whether it serves an external client: see aio_context_disable_external()
+ * @name: (nullable): what to call the handler in messages
+ *
+ * The callbacks of a notifier: what #AioFdHandler is for a file descriptor.
+ */
+typedef struct {
+  AioNotifierFunc func;
+  AioNotifierErrorFunc error;
+  gboolean external;
+  const char *name;
+} AioNotifierHandler;
 
 #define AIO_TYPE_NOTIFIER (aio_notifier_get_type ())
 
@@ -55,6 +81,10 @@ void aio_notifier_close (AioNotifier *notifier);
 AIO_AVAILABLE
 gboolean aio_context_set_event_notifier (AioContext *ctx, AioNotifier *notifier, AioNotifierFunc func, gpointer data,
                                          GDestroyNotify destroy, GError **error);
+
+AIO_AVAILABLE
+gboolean aio_context_set_event_notifier_full (AioContext *ctx, AioNotifier *notifier, const AioNotifierHandler *handler,
+                                              gpointer data, GDestroyNotify destroy, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AioNotifier, aio_notifier_unref)
 

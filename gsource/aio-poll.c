@@ -34,6 +34,17 @@ aio_context_compute_timeout (AioContext *ctx)
   return state & AIO_BH_QUEUE_IDLE ? earlier (timeout, IDLE_BH_INTERVAL_NS) : timeout;
 }
 
+/*
+ * A source that is prepared may have computed its timeout before what this poll has taken, and its
+ * GMainContext waits for the very event that was consumed: it is told through its own wake-up.
+ */
+static void
+wake_prepared_source (AioContext *ctx)
+{
+  if (ctx->main_context && atomic_load_explicit (&ctx->notify_me, memory_order_relaxed) & 1)
+    g_main_context_wakeup (ctx->main_context);
+}
+
 /* Waits; whether the context's own notifier was ready. Without handlers a look is in memory only. */
 static gboolean
 wait (AioContext *ctx, gint64 timeout)
@@ -52,7 +63,8 @@ wait (AioContext *ctx, gint64 timeout)
   else
     aio_context_arm_wall_clock (ctx);
   notifier_ready = aio_context_fdmon (ctx)->wait (ctx, timeout);
-  aio_deadline_check (&ctx->deadlines[1]);
+  if (aio_deadline_check (&ctx->deadlines[1]))
+    wake_prepared_source (ctx);
   return notifier_ready;
 }
 
@@ -91,7 +103,7 @@ is_quiet (AioContext *ctx)
  * Waits once, at most until the first timer is due, and then runs what there is: bottom halves, handlers
  * of ready file descriptors, timers. Calls may be nested from any of them. A blocking call may return
  * without progress: after aio_context_notify(), after a change by another thread, after idle bottom
- * halves. Home thread; the caller has a reference. The original's `aio_poll`. Fails with
+ * halves, when the wall clock was set. Home thread; the caller has a reference. The original's `aio_poll`. Fails with
  * %AIO_ERROR_WRONG_THREAD and %AIO_ERROR_CLOSED.
  *
  * Returns: whether there was progress: a bottom half that is not idle, a handler or a timer was run
@@ -179,12 +191,8 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
     *expired = limited;
   if (idle && !limited)
     aio_counter_add (&ctx->stats.empty_waits, 1);
-  /*
-   * A source that is prepared may have computed its timeout before what was accepted here, and its
-   * GMainContext waits for the very event that was consumed: it is told through its own wake-up.
-   */
-  if (notified && ctx->main_context && atomic_load_explicit (&ctx->notify_me, memory_order_relaxed) & 1)
-    g_main_context_wakeup (ctx->main_context);
+  if (notified)
+    wake_prepared_source (ctx);
   aio_context_leave (ctx, outer);
   return progress;
 }

@@ -27,8 +27,8 @@ G_BEGIN_DECLS
  * @timers_fired: timers fired
  * @monitor_switches: changes from one monitor to another
  *
- * Counters of a context, each since it was made. The last three are callbacks, `eventfd_*` are system
- * calls.
+ * Counters of a context, each since it was made. @bhs_run, @handlers_dispatched and @timers_fired count
+ * callbacks; @waits, @eventfd_writes and @eventfd_reads count system calls.
  */
 typedef struct {
   guint64 polls;

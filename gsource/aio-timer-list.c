@@ -55,6 +55,16 @@ heap_sift_down (AioTimerList *list, guint index, AioTimerEntry entry)
   heap_place (list, index, entry);
 }
 
+/* @entry takes the place of what is at @index. */
+static void
+heap_replace (AioTimerList *list, guint index, AioTimerEntry entry)
+{
+  if (index > 0 && entry_before (&entry, &list->heap[(index - 1) / HEAP_ARITY]))
+    heap_sift_up (list, index, entry);
+  else
+    heap_sift_down (list, index, entry);
+}
+
 static void
 heap_insert (AioTimerList *list, AioTimerEntry entry)
 {
@@ -73,12 +83,8 @@ heap_remove (AioTimerList *list, AioTimer *timer)
   AioTimerEntry last = list->heap[--list->n_heap];
 
   timer->heap_index = AIO_TIMER_NOT_IN_HEAP;
-  if (last.timer == timer)
-    return;
-  if (index > 0 && entry_before (&last, &list->heap[(index - 1) / HEAP_ARITY]))
-    heap_sift_up (list, index, last);
-  else
-    heap_sift_down (list, index, last);
+  if (last.timer != timer)
+    heap_replace (list, index, last);
 }
 
 static void
@@ -199,9 +205,16 @@ aio_timer_list_arm (AioTimerList *list, AioTimer *timer, gint64 expire_ns)
 {
   AioTimerEntry entry = { expire_ns, list->next_sequence++, timer };
 
-  aio_timer_list_disarm (list, timer);
+  /* Moved rather than removed and inserted: half the work (benchmark timers). */
+  if (timer->heap_index != AIO_TIMER_NOT_IN_HEAP)
+    heap_replace (list, timer->heap_index, entry);
+  else
+    {
+      if (timer->expire_ns >= 0)
+        due_remove (list, timer);
+      heap_insert (list, entry);
+    }
   timer->expire_ns = expire_ns;
-  heap_insert (list, entry);
   publish_earliest (list);
 }
 

@@ -24,6 +24,7 @@ static const struct {
 } monitors[] = {
   { AIO_MONITOR_POLL, "poll" },
   { AIO_MONITOR_EPOLL, "epoll" },
+  { AIO_MONITOR_AUTO, "auto" }, /* no column of the matrix: it is one of the others at any time */
 };
 
 static const struct {
@@ -160,17 +161,29 @@ add_case (const char *path, DriverBody body, DriverKind kind, AioMonitor monitor
 }
 
 void
+driver_add_monitor_for (AioMonitor monitor, DriverKind kinds, const char *suite, const char *name, DriverBody body)
+{
+  const char *monitor_name = "";
+
+  for (guint m = 0; m < G_N_ELEMENTS (monitors); m++)
+    if (monitors[m].monitor == monitor)
+      monitor_name = monitors[m].name;
+  for (guint k = 0; k < G_N_ELEMENTS (kinds_known); k++)
+    if (kinds & kinds_known[k].kind)
+      {
+        g_autofree char *path =
+            g_strdup_printf ("/%s/%s-monitor/%s/%s", suite, monitor_name, kinds_known[k].name, name);
+
+        add_case (path, body, kinds_known[k].kind, monitor);
+      }
+}
+
+void
 driver_add_for (DriverKind kinds, const char *suite, const char *name, DriverBody body)
 {
   for (guint m = 0; m < G_N_ELEMENTS (monitors); m++)
-    for (guint k = 0; k < G_N_ELEMENTS (kinds_known); k++)
-      if (kinds & kinds_known[k].kind)
-        {
-          g_autofree char *path =
-              g_strdup_printf ("/%s/%s-monitor/%s/%s", suite, monitors[m].name, kinds_known[k].name, name);
-
-          add_case (path, body, kinds_known[k].kind, monitors[m].monitor);
-        }
+    if (monitors[m].monitor != AIO_MONITOR_AUTO)
+      driver_add_monitor_for (monitors[m].monitor, kinds, suite, name, body);
 }
 
 void

@@ -34,6 +34,12 @@ typedef gboolean (*DriverCondition) (gpointer data);
 void driver_add_for (DriverKind kinds, const char *suite, const char *name, DriverBody body);
 #define driver_add(suite, name, body) driver_add_for (DRIVER_ANY, (suite), (name), (body))
 
+/* The same for one monitor, which may be %AIO_MONITOR_AUTO. */
+void driver_add_monitor_for (AioMonitor monitor, DriverKind kinds, const char *suite, const char *name,
+                             DriverBody body);
+#define driver_add_monitor(monitor, suite, name, body)                                                                 \
+  driver_add_monitor_for ((monitor), DRIVER_ANY, (suite), (name), (body))
+
 /* Registers @body as /SUITE/NAME: a test that makes its own contexts. @d has none. */
 void driver_add_bare (const char *suite, const char *name, DriverBody body);
 

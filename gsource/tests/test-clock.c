@@ -242,6 +242,304 @@ disabled_in_its_own_timer_holds_the_rest_back (Driver *d)
   aio_timer_free (second);
 }
 
+/* G3, G16: two threads, each with a context of its own */
+
+typedef struct {
+  AioClock *clock;
+  pthread_t thread;
+  AioContext *ctx; /* set once it is there */
+  AioTimer *timer;
+  gboolean stop;
+  void (*in_callback) (gpointer runner);
+  gboolean entered, leave; /* a callback that stands still until told to leave */
+  int inside, fired;
+} Runner;
+
+static void
+await (gboolean *flag)
+{
+  while (!__atomic_load_n (flag, __ATOMIC_ACQUIRE))
+    g_usleep (200);
+}
+
+static void
+raise_flag (gboolean *flag)
+{
+  __atomic_store_n (flag, TRUE, __ATOMIC_RELEASE);
+}
+
+static void
+runner_callback (gpointer data)
+{
+  Runner *r = data;
+
+  __atomic_add_fetch (&r->inside, 1, __ATOMIC_SEQ_CST);
+  r->in_callback (r);
+  driver_count (&r->fired);
+  __atomic_sub_fetch (&r->inside, 1, __ATOMIC_SEQ_CST);
+}
+
+static void
+runner_main (gpointer data)
+{
+  Runner *r = data;
+  AioContext *ctx = aio_context_new (NULL);
+
+  r->timer = aio_timer_new (ctx, r->clock, AIO_TIMER_SCALE_NS, runner_callback, r);
+  aio_timer_mod_ns (r->timer, 0);
+  __atomic_store_n (&r->ctx, ctx, __ATOMIC_RELEASE);
+  while (!__atomic_load_n (&r->stop, __ATOMIC_ACQUIRE))
+    driver_poll (ctx, TRUE);
+  aio_timer_free (r->timer);
+}
+
+static void
+runner_start (Runner *r, AioClock *clock, void (*in_callback) (gpointer runner))
+{
+  *r = (Runner){ .clock = clock, .in_callback = in_callback };
+  r->thread = driver_thread_start (runner_main, r);
+}
+
+static void
+runner_stop (Runner *r)
+{
+  while (!__atomic_load_n (&r->ctx, __ATOMIC_ACQUIRE))
+    g_usleep (200);
+  raise_flag (&r->stop);
+  aio_context_notify (r->ctx);
+  driver_thread_join (r->thread);
+  aio_context_unref (r->ctx);
+}
+
+static void
+stand_still (gpointer data)
+{
+  Runner *r = data;
+
+  raise_flag (&r->entered);
+  await (&r->leave);
+}
+
+static void
+disable_and_stand_still (gpointer data)
+{
+  Runner *r = data;
+
+  aio_clock_set_enabled (r->clock, FALSE);
+  stand_still (r);
+}
+
+typedef struct {
+  Runner *runner;
+  gboolean returned;
+  int inside; /* callbacks under way when it had returned */
+} Disabling;
+
+static void
+disable_from_a_thread (gpointer data)
+{
+  Disabling *disabling = data;
+
+  aio_clock_set_enabled (disabling->runner->clock, FALSE);
+  disabling->inside = __atomic_load_n (&disabling->runner->inside, __ATOMIC_SEQ_CST);
+  raise_flag (&disabling->returned);
+}
+
+static void
+disabling_waits_for_the_callback (void (*in_callback) (gpointer runner))
+{
+  Runner runner;
+  Disabling disabling = { &runner };
+  pthread_t thread;
+
+  runner_start (&runner, aio_clock_get (AIO_CLOCK_VIRTUAL), in_callback);
+  await (&runner.entered);
+  thread = driver_thread_start (disable_from_a_thread, &disabling);
+  while (aio_clock_get_enabled (runner.clock))
+    g_usleep (200);
+  /* A call that does not wait returns in this time, and is found out by what it counted. */
+  g_usleep (20000);
+  g_assert_false (__atomic_load_n (&disabling.returned, __ATOMIC_ACQUIRE));
+  raise_flag (&runner.leave);
+  driver_thread_join (thread);
+  g_assert_cmpint (disabling.inside, ==, 0);
+
+  aio_clock_set_enabled (runner.clock, TRUE);
+  runner_stop (&runner);
+  g_assert_cmpint (runner.fired, ==, 1);
+}
+
+static void
+disabling_waits_for_other_threads (Driver *d)
+{
+  disabling_waits_for_the_callback (stand_still);
+}
+
+static void
+disabling_again_waits_too (Driver *d)
+{
+  disabling_waits_for_the_callback (disable_and_stand_still);
+}
+
+static void
+enabling_ends_the_wait_of_a_disable (Driver *d)
+{
+  Runner runner;
+  Disabling disabling = { &runner };
+  pthread_t thread;
+
+  runner_start (&runner, aio_clock_get (AIO_CLOCK_VIRTUAL_RT), stand_still);
+  await (&runner.entered);
+  thread = driver_thread_start (disable_from_a_thread, &disabling);
+  while (aio_clock_get_enabled (runner.clock))
+    g_usleep (200);
+  aio_clock_set_enabled (runner.clock, TRUE);
+  driver_thread_join (thread); /* the callback is still standing */
+  raise_flag (&runner.leave);
+  runner_stop (&runner);
+}
+
+static void
+disabling_in_a_callback_does_not_wait_for_other_threads (Driver *d)
+{
+  Runner runner;
+  Disabler disabler = { aio_clock_get (AIO_CLOCK_VIRTUAL), 0 };
+  AioTimer *timer = aio_timer_new (d->ctx, disabler.clock, AIO_TIMER_SCALE_NS, disable_clock, &disabler);
+
+  runner_start (&runner, disabler.clock, stand_still);
+  await (&runner.entered);
+  aio_timer_mod_ns (timer, 0);
+  driver_turn (d, FALSE);
+  g_assert_cmpint (disabler.fired, ==, 1);
+  g_assert_false (aio_clock_get_enabled (disabler.clock));
+  raise_flag (&runner.leave);
+  aio_clock_set_enabled (disabler.clock, TRUE);
+  runner_stop (&runner);
+  aio_timer_free (timer);
+}
+
+static void
+rearm_at_once (gpointer data)
+{
+  Runner *r = data;
+
+  aio_timer_mod_ns (r->timer, 0);
+}
+
+static void
+nothing_runs_once_disable_has_returned (Driver *d)
+{
+  AioClock *clock = aio_clock_get (AIO_CLOCK_VIRTUAL);
+  Runner runners[2];
+  gint64 start_ms, longest_ms = 0;
+  int before[2];
+
+  for (guint i = 0; i < 2; i++)
+    runner_start (&runners[i], clock, rearm_at_once);
+  for (guint round = 0; round < 200; round++)
+    {
+      for (guint i = 0; i < 2; i++)
+        for (int seen = __atomic_load_n (&runners[i].fired, __ATOMIC_ACQUIRE);
+             __atomic_load_n (&runners[i].fired, __ATOMIC_ACQUIRE) == seen;)
+          g_usleep (100);
+      start_ms = driver_now_ms ();
+      aio_clock_set_enabled (clock, FALSE);
+      longest_ms = MAX (longest_ms, driver_now_ms () - start_ms);
+      for (guint i = 0; i < 2; i++)
+        {
+          g_assert_cmpint (__atomic_load_n (&runners[i].inside, __ATOMIC_SEQ_CST), ==, 0);
+          before[i] = __atomic_load_n (&runners[i].fired, __ATOMIC_ACQUIRE);
+        }
+      g_usleep (100);
+      for (guint i = 0; i < 2; i++)
+        g_assert_cmpint (__atomic_load_n (&runners[i].fired, __ATOMIC_ACQUIRE), ==, before[i]);
+      aio_clock_set_enabled (clock, TRUE);
+    }
+  g_test_message ("the longest disable took %d ms", (int) longest_ms);
+  g_assert_cmpint (longest_ms, <, 1000);
+  for (guint i = 0; i < 2; i++)
+    runner_stop (&runners[i]);
+}
+
+static void
+disabled_and_enabled_at_once (Driver *d)
+{
+  AioClock *clock = aio_clock_get (AIO_CLOCK_VIRTUAL);
+  int fired = 0;
+  AioTimer *timer = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, driver_count, &fired);
+  gint64 start_ms;
+
+  for (int round = 1; round <= 10; round++)
+    {
+      aio_timer_mod_ns (timer, 0);
+      start_ms = driver_now_ms ();
+      aio_clock_set_enabled (clock, FALSE);
+      /* A pass over timers that may not fire: nothing of it is left for the next disable to wait for. */
+      g_assert_false (driver_turn (d, FALSE));
+      aio_clock_set_enabled (clock, FALSE);
+      aio_clock_set_enabled (clock, TRUE);
+      g_assert_cmpint (driver_now_ms () - start_ms, <, 50);
+      driver_run_until_count (d, &fired, round, 5000);
+    }
+  aio_timer_free (timer);
+}
+
+static void
+disable_on_another_thread (gpointer data)
+{
+  aio_clock_set_enabled (data, FALSE);
+}
+
+static void
+disabled_between_the_deadline_and_the_pass (Driver *d)
+{
+  AioClock *clock = aio_clock_get (AIO_CLOCK_VIRTUAL);
+  int fired = 0;
+  gboolean reached;
+  AioTimer *timer = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, driver_count, &fired);
+
+  aio_timer_mod_ns (timer, 0);
+  driver_interleave (d, AIO_POINT_POLL_AFTER_BH, 0, disable_on_another_thread, clock, &reached);
+  driver_turn (d, FALSE);
+  g_assert_true (reached);
+  g_assert_cmpint (fired, ==, 0);
+  g_assert_true (aio_timer_pending (timer));
+  aio_clock_set_enabled (clock, TRUE);
+  driver_run_until_count (d, &fired, 1, 5000);
+  aio_timer_free (timer);
+}
+
+static void
+enabling_wakes_every_context (Driver *d)
+{
+  AioClock *clock = aio_clock_get (AIO_CLOCK_VIRTUAL);
+  Runner runners[2];
+  int fired = 0;
+  AioTimer *timer = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, driver_count, &fired);
+  Sleeper s = { d->ctx, clock };
+  pthread_t thread;
+
+  aio_clock_set_enabled (clock, FALSE);
+  for (guint i = 0; i < 2; i++)
+    {
+      runner_start (&runners[i], clock, rearm_at_once);
+      while (!__atomic_load_n (&runners[i].ctx, __ATOMIC_ACQUIRE)
+             || aio_context_get_notify_me (__atomic_load_n (&runners[i].ctx, __ATOMIC_ACQUIRE)) == 0)
+        g_usleep (200);
+      g_assert_cmpint (runners[i].fired, ==, 0);
+    }
+  aio_timer_mod_ns (timer, 0);
+  thread = driver_thread_start (enable_once_asleep, &s);
+  driver_run_until_count (d, &fired, 1, 5000);
+  for (guint i = 0; i < 2; i++)
+    while (__atomic_load_n (&runners[i].fired, __ATOMIC_ACQUIRE) == 0)
+      g_usleep (200);
+  driver_thread_join (thread);
+  for (guint i = 0; i < 2; i++)
+    runner_stop (&runners[i]);
+  aio_timer_free (timer);
+}
+
 /* G14 */
 
 static void
@@ -292,6 +590,15 @@ add_tests (void)
   driver_add ("clock", "G2-disabled-clock-neither-fires-nor-ends-a-wait", disabled_clock_neither_fires_nor_ends_a_wait);
   driver_add ("clock", "G3-disabled-in-its-own-timer-holds-the-rest-back",
               disabled_in_its_own_timer_holds_the_rest_back);
+  driver_add_bare ("clock", "G16-disabling-waits-for-other-threads", disabling_waits_for_other_threads);
+  driver_add_bare ("clock", "G16-disabling-again-waits-too", disabling_again_waits_too);
+  driver_add_bare ("clock", "G16-enabling-ends-the-wait-of-a-disable", enabling_ends_the_wait_of_a_disable);
+  driver_add ("clock", "G3-disabling-in-a-callback-does-not-wait-for-other-threads",
+              disabling_in_a_callback_does_not_wait_for_other_threads);
+  driver_add_bare ("clock", "G16-nothing-runs-once-disable-has-returned", nothing_runs_once_disable_has_returned);
+  driver_add ("clock", "G16-disabled-and-enabled-at-once", disabled_and_enabled_at_once);
+  driver_add ("clock", "G16-disabled-between-the-deadline-and-the-pass", disabled_between_the_deadline_and_the_pass);
+  driver_add ("clock", "G2-enabling-wakes-every-context", enabling_wakes_every_context);
   driver_add ("clock", "G14-deadline-over-all-contexts", deadline_over_all_contexts);
 }
 

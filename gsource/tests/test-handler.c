@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "driver.h"
+#include "eventfds.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -279,23 +279,6 @@ invalid_fd_is_refused (Driver *d)
 /* E4 */
 
 static void
-assert_quiet (Driver *d, guint most_waits)
-{
-  AioStats before, after;
-  int woken = 0;
-  AioClock *clock = aio_clock_get (AIO_CLOCK_REALTIME);
-  AioTimer *timer = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, driver_count, &woken);
-
-  driver_settle (d);
-  before = driver_stats (d);
-  aio_timer_mod_ns (timer, aio_clock_get_ns (clock) + G_GINT64_CONSTANT (200000000));
-  driver_run_until_count (d, &woken, 1, 5000);
-  after = driver_stats (d);
-  g_assert_cmpuint (after.waits - before.waits + after.prepares - before.prepares, <, most_waits);
-  aio_timer_free (timer);
-}
-
-static void
 closed_while_watched_is_one_error_and_no_busy_loop (Driver *d)
 {
   /* Only poll(2) tells; epoll forgets the descriptor silently. */
@@ -308,7 +291,7 @@ closed_while_watched_is_one_error_and_no_busy_loop (Driver *d)
   driver_settle (d);
   driver_close_pair (fds);
 
-  assert_quiet (d, 10);
+  driver_assert_quiet (d, 10);
   g_assert_cmpint (calls.errors, ==, errors);
   g_assert_cmpint (calls.reads + calls.writes, ==, 0);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "driver.h"
+#include "eventfds.h"
 
-/* The context as one GSource among others: GLib skips phases, and other sources do as they like (A6, A7) */
+/* The context as one GSource among others: GLib skips phases, and other sources do as they like (A6) */
 
 #define MS G_GINT64_CONSTANT (1000000)
 
@@ -165,159 +166,105 @@ a_source_of_higher_priority_wins_for_long (Driver *d)
   aio_bh_delete (h.bh);
 }
 
-/* A7: another source polls in its prepare */
-
-typedef struct {
-  GSource source;
-  void (*nested) (gpointer data);
-  gpointer data;
-} PreparingSource;
+/* B12 */
 
 static gboolean
-preparing_prepare (GSource *source, int *timeout_ms)
+count_idle (gpointer data)
 {
-  PreparingSource *p = (PreparingSource *) source;
-  void (*nested) (gpointer data) = g_steal_pointer (&p->nested);
-
-  *timeout_ms = -1;
-  if (nested != NULL)
-    nested (p->data);
-  return FALSE;
+  driver_count (data);
+  return G_SOURCE_CONTINUE;
 }
 
 static void
-in_another_prepare (Driver *d, void (*nested) (gpointer data), gpointer data, const int *count)
+storm (gpointer data)
 {
-  static GSourceFuncs funcs = { .prepare = preparing_prepare };
-  g_autoptr (GSource) source = g_source_new (&funcs, sizeof (PreparingSource));
-  PreparingSource *p = (PreparingSource *) source;
-  gint64 start_ms = driver_now_ms ();
+  aio_bh_schedule (*(AioBh **) data);
+}
 
-  g_source_attach (source, d->main_context); /* behind ours, so prepared after it */
-  g_assert_cmpint (g_source_get_priority (source), ==, G_PRIORITY_DEFAULT);
-  driver_settle (d);
-  for (guint i = 0; i < 3; i++)
-    g_main_context_iteration (d->main_context, FALSE);
+static void
+others_run_in_a_storm_of_bottom_halves (Driver *d)
+{
+  AioBh *bh = aio_bh_new (d->ctx, storm, &bh);
+  g_autoptr (GSource) source = g_idle_source_new ();
+  int idles = 0;
+  guint64 bhs_run;
 
-  p->nested = nested;
-  p->data = data;
-  while (*count == 0)
+  g_source_set_priority (source, G_PRIORITY_DEFAULT);
+  g_source_set_callback (source, count_idle, &idles, NULL);
+  g_source_attach (source, d->main_context);
+  aio_bh_schedule (bh);
+  for (int i = 0; i < 100; i++)
     g_main_context_iteration (d->main_context, TRUE);
-  /* The main context had nothing else to wake it. */
-  g_assert_cmpint (driver_now_ms () - start_ms, <, 1000);
+  /* Each has its turn: a dispatch is one slice. */
+  bhs_run = driver_stats (d).bhs_run;
+  g_assert_cmpint (idles, >=, 99);
+  g_assert_cmpuint (bhs_run, >=, 99);
+  g_assert_cmpuint (bhs_run, <=, 101);
   g_source_destroy (source);
+  aio_bh_delete (bh);
 }
 
-typedef struct {
-  Driver *d;
-  AioTimer *timer;
-  gint64 expire;
-  int fired;
-  int fd;
-} Nested;
+/* E14 */
 
 static void
-arm_timer (gpointer data)
+destroyed_with_handlers_in_place (Driver *d)
 {
-  Nested *n = data;
+  EventFd *eventfds = eventfds_new (40);
 
-  n->expire = aio_clock_get_ns (aio_clock_get (AIO_CLOCK_REALTIME)) + 50 * MS;
-  aio_timer_mod_ns (n->timer, n->expire);
+  eventfds_watch (d, eventfds, 0, 40);
+  eventfds_assert_all_called (d, eventfds, 40, 1);
+  g_source_destroy ((GSource *) d->ctx);
+  g_assert_false (aio_context_is_attached (d->ctx));
+
+  /* Removed, replaced, added, and no more under GLib */
+  eventfds_unwatch (d, eventfds, 0, 10);
+  eventfds_watch (d, eventfds, 5, 20);
+  for (guint i = 0; i < 40; i++)
+    eventfd_set (&eventfds[i]);
+  g_assert_false (g_main_context_iteration (d->main_context, FALSE));
+  g_assert_cmpint (eventfds[20].calls, ==, 1);
+  driver_poll (d->ctx, FALSE);
+  for (guint i = 0; i < 40; i++)
+    g_assert_cmpint (eventfds[i].calls, ==, i < 5 ? 1 : 2);
+  eventfds_unwatch (d, eventfds, 5, 40);
+  eventfds_free (eventfds, 40);
+
+  /* Its reference to the main context outlives it by an iteration of the default one. */
+  aio_context_unref (g_steal_pointer (&d->ctx));
+  g_clear_pointer (&d->main_context, g_main_context_unref);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
 }
 
-static void
-schedule_and_poll_twice (gpointer data)
-{
-  Nested *n = data;
-
-  g_assert_cmpuint (aio_context_get_notify_me (n->d->ctx), ==, 1);
-  aio_context_schedule_oneshot (n->d->ctx, arm_timer, n);
-  driver_poll (n->d->ctx, FALSE);
-  driver_poll (n->d->ctx, FALSE);
-}
+/* N3 */
 
 static void
-timer_armed_by_a_poll_in_another_prepare (Driver *d)
+idle_context_sleeps (Driver *d)
 {
-  AioClock *clock = aio_clock_get (AIO_CLOCK_REALTIME);
-  Nested n = { .d = d };
+  EventFd *eventfds = eventfds_new (40);
+  AioStats before, after;
 
-  n.timer = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, driver_count, &n.fired);
-  in_another_prepare (d, schedule_and_poll_twice, &n, &n.fired);
-  g_assert_cmpint (n.expire, >, 0);
-  aio_timer_free (n.timer);
-}
-
-static void
-schedule_oneshot_from_thread (gpointer data)
-{
-  Nested *n = data;
-
-  aio_context_schedule_oneshot (n->d->ctx, arm_timer, n);
-}
-
-static void
-have_another_thread_schedule_and_poll_twice (gpointer data)
-{
-  Nested *n = data;
-
-  driver_on_thread (schedule_oneshot_from_thread, n);
-  driver_poll (n->d->ctx, FALSE);
-  driver_poll (n->d->ctx, FALSE);
-}
-
-static void
-wakeup_of_another_thread_taken_by_a_poll_in_another_prepare (Driver *d)
-{
-  AioClock *clock = aio_clock_get (AIO_CLOCK_REALTIME);
-  Nested n = { .d = d };
-
-  n.timer = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, driver_count, &n.fired);
-  in_another_prepare (d, have_another_thread_schedule_and_poll_twice, &n, &n.fired);
-  aio_timer_free (n.timer);
-}
-
-static void
-schedule_without_poll (gpointer data)
-{
-  Nested *n = data;
-
-  aio_context_schedule_oneshot (n->d->ctx, driver_count, &n->fired);
-}
-
-static void
-watch_without_poll (gpointer data)
-{
-  Nested *n = data;
-
-  driver_watch (n->d, n->fd, driver_count_read_drain, &n->fired);
-}
-
-static void
-work_published_in_another_prepare (Driver *d)
-{
-  AioClock *clock = aio_clock_get (AIO_CLOCK_REALTIME);
-  Nested n = { .d = d };
-  int fds[2];
-
-  in_another_prepare (d, schedule_without_poll, &n, &n.fired);
-  n.fired = 0;
-  n.timer = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, driver_count, &n.fired);
-  in_another_prepare (d, arm_timer, &n, &n.fired);
-  aio_timer_free (n.timer);
-
-  n.fired = 0;
-  driver_pipe (fds);
-  driver_write_byte (fds[1]);
-  n.fd = fds[0];
-  in_another_prepare (d, watch_without_poll, &n, &n.fired);
-  driver_unwatch (d, fds[0]);
-  driver_close_pair (fds);
+  for (guint n = 0; n <= 40; n += 20)
+    {
+      eventfds_watch (d, eventfds, 0, n);
+      driver_settle (d);
+      before = driver_stats (d);
+      driver_assert_quiet (d, 5);
+      after = driver_stats (d);
+      g_assert_cmpuint (after.empty_waits, ==, before.empty_waits);
+      g_assert_cmpuint (after.empty_iterations, ==, before.empty_iterations);
+    }
+  eventfds_unwatch (d, eventfds, 0, 40);
+  eventfds_free (eventfds, 40);
 }
 
 static void
 add_tests (void)
 {
+  driver_add_for (DRIVER_ATTACHED, "source", "B12-others-run-in-a-storm-of-bottom-halves",
+                  others_run_in_a_storm_of_bottom_halves);
+  driver_add_for (DRIVER_ATTACHED, "source", "E14-destroyed-with-handlers-in-place", destroyed_with_handlers_in_place);
+  driver_add ("source", "N3-idle-context-sleeps", idle_context_sleeps);
   driver_add_for (DRIVER_ATTACHED, "source", "A6-prepare-without-check", prepare_without_check);
   driver_add_for (DRIVER_ATTACHED, "source", "A6-dispatch-without-prepare-and-check",
                   dispatch_without_prepare_and_check);
@@ -325,11 +272,6 @@ add_tests (void)
               a_thousand_chained_bottom_halves_write_no_eventfd);
   driver_add_for (DRIVER_ATTACHED, "source", "A6-a-source-of-higher-priority-wins-for-long",
                   a_source_of_higher_priority_wins_for_long);
-  driver_add_for (DRIVER_ATTACHED, "source", "A7-timer-armed-by-a-poll-in-another-prepare",
-                  timer_armed_by_a_poll_in_another_prepare);
-  driver_add_for (DRIVER_ATTACHED, "source", "A7-wakeup-of-another-thread-taken-by-a-poll-in-another-prepare",
-                  wakeup_of_another_thread_taken_by_a_poll_in_another_prepare);
-  driver_add_for (DRIVER_ATTACHED, "source", "A7-work-published-in-another-prepare", work_published_in_another_prepare);
 }
 
 int

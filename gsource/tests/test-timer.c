@@ -161,11 +161,11 @@ far_expiries_never_fire_early (Driver *d)
   static const gint64 ns[] = { G_MAXINT64, G_MAXINT64 - 1, G_MAXINT64 / 2 };
   static const gint64 scaled[] = { G_GINT64_CONSTANT (1) << 60, G_MAXINT64, G_MAXINT64 / AIO_TIMER_SCALE_MS,
                                    G_MAXINT64 / AIO_TIMER_SCALE_MS + 1 };
-  static const AioClockType clocks[] = { AIO_CLOCK_REALTIME, AIO_CLOCK_HOST };
+  g_autoptr (AioClock) manual = aio_clock_new_manual (1000);
 
-  for (guint c = 0; c < G_N_ELEMENTS (clocks); c++)
+  for (AioClockType type = AIO_CLOCK_REALTIME; type <= AIO_CLOCK_MANUAL; type++)
     {
-      AioClock *clock = aio_clock_get (clocks[c]);
+      AioClock *clock = type == AIO_CLOCK_MANUAL ? manual : aio_clock_get (type);
       int fired = 0, woken = 0;
       AioTimer *timer = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_MS, driver_count, &fired);
 
@@ -193,6 +193,84 @@ far_expiries_never_fire_early (Driver *d)
       g_assert_cmpint (fired, ==, 0);
       aio_timer_free (timer);
     }
+}
+
+static void
+the_end_of_a_manual_clock (Driver *d)
+{
+  g_autoptr (AioClock) clock = aio_clock_new_manual (0);
+  int last = 0, never = 0;
+  AioTimer *at_the_last = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, driver_count, &last);
+  AioTimer *after_it = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, driver_count, &never);
+
+  aio_timer_mod_ns (at_the_last, G_MAXINT64 - 1);
+  aio_timer_mod_ns (after_it, G_MAXINT64);
+  g_assert_cmpint (aio_clock_deadline_ns_all (clock, AIO_TIMER_ATTR_NONE), ==, G_MAXINT64 - 1);
+  aio_clock_set_ns (clock, G_MAXINT64 - 2);
+  driver_settle (d);
+  g_assert_cmpint (last, ==, 0);
+  aio_clock_set_ns (clock, G_MAXINT64);
+  driver_settle (d);
+  g_assert_cmpint (last, ==, 1);
+  g_assert_cmpint (never, ==, 0);
+  g_assert_true (aio_timer_pending (after_it));
+  g_assert_cmpint (aio_clock_deadline_ns_all (clock, AIO_TIMER_ATTR_NONE), ==, -1);
+  aio_timer_free (at_the_last);
+  aio_timer_free (after_it);
+}
+
+/* G13 */
+
+typedef struct {
+  GString *log;
+  char letter;
+  gint64 last_us; /* how long it takes */
+} Step;
+
+static void
+take_step (gpointer data)
+{
+  Step *step = data;
+  gint64 end = g_get_monotonic_time () + step->last_us;
+
+  g_string_append_c (step->log, step->letter);
+  while (g_get_monotonic_time () < end)
+    ;
+}
+
+static void
+take_step_and_drain (int fd, gpointer data)
+{
+  driver_drain (fd);
+  take_step (data);
+}
+
+static void
+timers_run_after_bottom_halves_and_handlers (Driver *d)
+{
+  g_autoptr (GString) log = g_string_new (NULL);
+  Step bh = { log, 'B', 3000 }, read = { log, 'R', 0 }, due = { log, 'T', 0 }, late = { log, 'L', 0 };
+  AioClock *clock = aio_clock_get (AIO_CLOCK_REALTIME);
+  AioTimer *timer = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, take_step, &due);
+  AioTimer *becomes_due = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, take_step, &late);
+  int fds[2];
+
+  driver_pipe (fds);
+  driver_watch (d, fds[0], take_step_and_drain, &read);
+  driver_settle (d);
+  driver_write_byte (fds[1]);
+  aio_timer_mod_ns (timer, 0);
+  aio_timer_mod_ns (becomes_due, aio_clock_get_ns (clock) + MS);
+  aio_context_schedule_oneshot (d->ctx, take_step, &bh);
+  g_assert_true (driver_turn (d, TRUE));
+  /* The slow bottom half has put the timer off until after its deadline, in the same pass. */
+  g_assert_cmpstr (log->str, ==, "BRTL");
+  g_assert_false (driver_turn (d, FALSE));
+
+  driver_unwatch (d, fds[0]);
+  driver_close_pair (fds);
+  aio_timer_free (timer);
+  aio_timer_free (becomes_due);
 }
 
 static void
@@ -249,12 +327,14 @@ static void
 add_tests (void)
 {
   driver_add ("timer", "fires-once-when-its-time-has-come", fires_once_when_its_time_has_come);
-  driver_add ("timer", "firing-is-progress", firing_is_progress);
+  driver_add ("timer", "G13-firing-is-progress", firing_is_progress);
   driver_add ("timer", "scales-multiply-and-mod-ns-does-not", scales_multiply_and_mod_ns_does_not);
   driver_add ("timer", "G5-freed-while-armed-in-its-callback-and-as-null",
               freed_while_armed_in_its_callback_and_as_null);
   driver_add ("timer", "a-reference-outlives-the-free", a_reference_outlives_the_free);
   driver_add ("timer", "G7-far-expiries-never-fire-early", far_expiries_never_fire_early);
+  driver_add ("timer", "G7-the-end-of-a-manual-clock", the_end_of_a_manual_clock);
+  driver_add ("timer", "G13-timers-run-after-bottom-halves-and-handlers", timers_run_after_bottom_halves_and_handlers);
   driver_add ("timer", "G8-negative-expiries-count-as-zero", negative_expiries_count_as_zero);
   driver_add ("timer", "G9-anticipate-only-moves-earlier", anticipate_only_moves_earlier);
 }

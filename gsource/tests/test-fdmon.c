@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+#include "eventfds.h"
+#include "shims.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+/* What the monitors promise about many file descriptors, and about those that cannot be watched */
+
+#define US G_GINT64_CONSTANT (1000)
+#define MS G_GINT64_CONSTANT (1000000)
+
+static AioMonitor
+monitor (Driver *d)
+{
+  return aio_context_get_monitor (d->ctx);
+}
+
+/* E7 */
+
+static void
+a_file_and_a_directory_among_eventfds (Driver *d)
+{
+  enum {
+    N = 70
+  };
+  const AioMonitor before = monitor (d);
+  EventFd *eventfds = eventfds_new (N);
+  EventFd file = { .fd = open ("/proc/self/exe", O_RDONLY | O_CLOEXEC) };
+  EventFd directory = { .fd = open ("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
+
+  g_assert_cmpint (file.fd, >=, 0);
+  g_assert_cmpint (directory.fd, >=, 0);
+  eventfds_watch (d, eventfds, 0, N / 2);
+  eventfds_watch_undrained (d, &file, 0, 1);
+  eventfds_watch_undrained (d, &directory, 0, 1);
+  eventfds_watch (d, eventfds, N / 2, N);
+
+  /* They are ready in each turn, and nobody else is. */
+  for (int turn = 1; turn <= 10; turn++)
+    {
+      driver_turn (d, TRUE);
+      g_assert_cmpint (file.calls, ==, turn);
+      g_assert_cmpint (directory.calls, ==, turn);
+    }
+  for (guint i = 0; i < N; i++)
+    g_assert_cmpint (eventfds[i].calls, ==, 0);
+
+  /* They keep nobody else waiting. */
+  eventfds_assert_all_called (d, eventfds, N, 1);
+  g_assert_cmpint (file.calls, ==, 11);
+
+  driver_unwatch (d, file.fd);
+  driver_turn (d, TRUE);
+  g_assert_cmpint (file.calls, ==, 11);
+  g_assert_cmpint (directory.calls, ==, 12);
+  driver_unwatch (d, directory.fd);
+  driver_assert_quiet (d, 10);
+
+  g_assert_cmpint (monitor (d), ==, before);
+  g_assert_cmpuint (driver_stats (d).monitor_switches, ==, 0);
+  eventfds_unwatch (d, eventfds, 0, N);
+  eventfds_free (eventfds, N);
+  close (file.fd);
+  close (directory.fd);
+}
+
+static void
+an_external_file_is_held_back (Driver *d)
+{
+  AioFdHandler handler = { .read = driver_count_read, .external = TRUE };
+  EventFd file = { .fd = open ("/proc/self/exe", O_RDONLY | O_CLOEXEC) };
+
+  g_assert_true (aio_context_set_fd_handler (d->ctx, file.fd, &handler, &file.calls, NULL, NULL));
+  aio_context_disable_external (d->ctx);
+  driver_assert_quiet (d, 10);
+  g_assert_cmpint (file.calls, ==, 0);
+  g_assert_true (aio_context_enable_external (d->ctx, NULL));
+  driver_turn (d, TRUE);
+  g_assert_cmpint (file.calls, ==, 1);
+  driver_unwatch (d, file.fd);
+  close (file.fd);
+}
+
+/* E12 */
+
+static void
+more_ready_than_one_wait_reports (Driver *d)
+{
+  enum {
+    N = 500,
+    A_WAIT = 128 /* MAX_EVENTS of the epoll monitor */
+  };
+  const guint turns = monitor (d) == AIO_MONITOR_POLL ? 1 : (N + A_WAIT - 1) / A_WAIT + 1;
+  EventFd *eventfds = eventfds_new (N);
+
+  eventfds_watch (d, eventfds, 0, N);
+  for (guint round = 0; round < 3; round++)
+    eventfds_assert_all_called (d, eventfds, N, turns);
+  g_assert_false (driver_turn (d, FALSE));
+
+  /* Those that stay ready do not push the others out. */
+  eventfds_watch_undrained (d, eventfds, 0, N);
+  for (guint i = 0; i < N; i++)
+    {
+      eventfds[i].calls = 0;
+      eventfd_set (&eventfds[i]);
+    }
+  for (guint turn = 0; turn < turns; turn++)
+    driver_turn (d, FALSE);
+  for (guint i = 0; i < N; i++)
+    g_assert_cmpint (eventfds[i].calls, >=, 1);
+
+  eventfds_unwatch (d, eventfds, 0, N);
+  eventfds_free (eventfds, N);
+}
+
+/* E15 */
+
+/* How many file descriptors GLib polls for the coming iteration. */
+static guint
+count_polled (Driver *d)
+{
+  int priority, timeout, n;
+
+  g_assert_true (g_main_context_acquire (d->main_context));
+  g_main_context_prepare (d->main_context, &priority);
+  n = g_main_context_query (d->main_context, G_MAXINT, &timeout, NULL, 0);
+  g_main_context_release (d->main_context);
+  g_main_context_iteration (d->main_context, FALSE);
+  return n;
+}
+
+static void
+glib_polls_one_fd_for_all (Driver *d)
+{
+  enum {
+    N = 300
+  };
+  EventFd *eventfds = eventfds_new (N);
+  guint none = count_polled (d), n_polled;
+
+  eventfds_watch (d, eventfds, 0, N);
+  n_polled = count_polled (d);
+  g_assert_cmpuint (n_polled, ==, monitor (d) == AIO_MONITOR_EPOLL ? none : none + N);
+  eventfds_assert_all_called (d, eventfds, N, 4);
+
+  /* Nor are there two for one that was replaced. */
+  eventfds_watch (d, eventfds, 0, N);
+  g_assert_cmpuint (count_polled (d), ==, n_polled);
+  eventfds_unwatch (d, eventfds, 0, N);
+  g_assert_cmpuint (count_polled (d), ==, none);
+  eventfds_free (eventfds, N);
+}
+
+/* E17 */
+
+typedef struct {
+  int order[5];
+  guint n;
+} Order;
+
+typedef struct {
+  Order *order;
+  int number;
+} Place;
+
+static void
+note_place (int fd, gpointer data)
+{
+  Place *place = data;
+
+  driver_drain (fd);
+  g_assert_cmpuint (place->order->n, <, 5);
+  place->order->order[place->order->n++] = place->number;
+}
+
+static void
+order_of_calls (Driver *d)
+{
+  static const int set_order[] = { 3, 1, 4, 0, 2 };
+  EventFd *eventfds = eventfds_new (5);
+  Order order = { 0 };
+  Place places[5];
+
+  for (int i = 0; i < 5; i++)
+    {
+      places[i] = (Place){ &order, i };
+      driver_watch (d, eventfds[i].fd, note_place, &places[i]);
+    }
+  for (guint round = 0; round < 3; round++)
+    {
+      order.n = 0;
+      for (guint i = 0; i < 5; i++)
+        eventfd_set (&eventfds[set_order[i]]);
+      driver_turn (d, TRUE);
+      g_assert_cmpuint (order.n, ==, 5);
+      /* As they were registered; with epoll, as they became ready. Whatever drives the context. */
+      for (int i = 0; i < 5; i++)
+        g_assert_cmpint (order.order[i], ==, monitor (d) == AIO_MONITOR_EPOLL ? set_order[i] : i);
+    }
+  eventfds_unwatch (d, eventfds, 0, 5);
+  eventfds_free (eventfds, 5);
+}
+
+/* E10 */
+
+typedef struct {
+  gint64 expire, late;
+  int fired;
+} Shot;
+
+static void
+note_lateness (gpointer data)
+{
+  Shot *shot = data;
+
+  shot->late = aio_clock_get_ns (aio_clock_get (AIO_CLOCK_REALTIME)) - shot->expire;
+  shot->fired++;
+}
+
+static void
+short_timer_among_many_fds (Driver *d)
+{
+  enum {
+    N = 80,
+    ROUNDS = 10
+  };
+  AioClock *clock = aio_clock_get (AIO_CLOCK_REALTIME);
+  EventFd *eventfds = eventfds_new (N);
+  Shot shot = { 0 };
+  AioTimer *timer = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, note_lateness, &shot);
+  gint64 least = G_MAXINT64;
+  AioStats before, after;
+
+  eventfds_watch (d, eventfds, 0, N);
+  driver_settle (d);
+  before = driver_stats (d);
+  for (int i = 0; i < ROUNDS; i++)
+    {
+      shot.expire = aio_clock_get_ns (clock) + 300 * US;
+      aio_timer_mod_ns (timer, shot.expire);
+      driver_run_until_count (d, &shot.fired, i + 1, 5000);
+      g_assert_cmpint (shot.late, >=, 0);
+      least = MIN (least, shot.late);
+    }
+  after = driver_stats (d);
+  /* In whole milliseconds it would be 700 us late each time. */
+  g_assert_cmpint (least, <, 500 * US);
+  g_assert_cmpuint (after.waits - before.waits + after.prepares - before.prepares, <=, 3 * ROUNDS);
+  g_assert_cmpuint (after.empty_waits - before.empty_waits, <=, 1);
+  aio_timer_free (timer);
+  eventfds_unwatch (d, eventfds, 0, N);
+  eventfds_free (eventfds, N);
+}
+
+static void
+e10_by_epoll_pwait2 (Driver *d)
+{
+  if (epoll_pwait2 (-1, NULL, 0, NULL, NULL) < 0 && errno == ENOSYS)
+    {
+      g_test_skip ("this kernel does not have epoll_pwait2(2)");
+      return;
+    }
+  shim_start ();
+  short_timer_among_many_fds (d);
+  if (monitor (d) == AIO_MONITOR_EPOLL && d->kind == DRIVER_POLL)
+    g_assert_cmpint (shim_calls (SHIM_EPOLL_PWAIT2), >=, 10);
+  shim_stop ();
+}
+
+/* Once it was missing the process asks for it no more: so this is a suite of its own, which runs after the other. */
+static void
+e10_without_epoll_pwait2 (Driver *d)
+{
+  shim_start ();
+  shim_fail (SHIM_EPOLL_PWAIT2, ENOSYS, 0, SHIM_ALWAYS);
+  short_timer_among_many_fds (d);
+  g_assert_cmpint (shim_failures (SHIM_EPOLL_PWAIT2), <=, 1);
+  if (monitor (d) == AIO_MONITOR_EPOLL && d->kind == DRIVER_POLL)
+    g_assert_cmpint (shim_calls (SHIM_PPOLL), >=, 10);
+  shim_stop ();
+}
+
+static void
+add_tests (void)
+{
+  driver_add ("fdmon", "E7-a-file-and-a-directory-among-eventfds", a_file_and_a_directory_among_eventfds);
+  driver_add ("fdmon", "E7-H6-an-external-file-is-held-back", an_external_file_is_held_back);
+  driver_add ("fdmon", "E12-more-ready-than-one-wait-reports", more_ready_than_one_wait_reports);
+  driver_add_for (DRIVER_ATTACHED, "fdmon", "E15-glib-polls-one-fd-for-all", glib_polls_one_fd_for_all);
+  driver_add ("fdmon", "E17-order-of-calls", order_of_calls);
+  driver_add ("fdmon", "E10-short-timer-among-many-fds", e10_by_epoll_pwait2);
+  driver_add ("fdmon-without-epoll_pwait2", "E10-short-timer-among-many-fds", e10_without_epoll_pwait2);
+}
+
+int
+main (int argc, char **argv)
+{
+  return driver_main (argc, argv, add_tests);
+}

@@ -3,13 +3,16 @@
 
 #include "bottom-half.h"
 #include "callback.h"
+#include "child.h"
 #include "clock.h"
 #include "context.h"
 #include "fds.h"
 #include "handler.h"
+#include "inspect.h"
 #include "main-context.h"
 #include "notifier.h"
 #include "registration.h"
+#include "signal.h"
 #include "timer.h"
 
 namespace {
@@ -30,13 +33,16 @@ NAPI_MODULE_INIT() {
 
   aio::DefineBottomHalf(environment, exports);
   aio::DefineCallback(environment, exports);
+  aio::DefineChild(environment, exports);
   aio::DefineClock(environment, exports);
   aio::DefineContext(environment, exports);
   aio::DefineFds(environment, exports);
   aio::DefineHandler(environment, exports);
+  aio::DefineInspect(environment, exports);
   aio::DefineMainContext(environment, exports);
   aio::DefineNotifier(environment, exports);
   aio::DefineRegistration(environment, exports);
+  aio::DefineSignal(environment, exports);
   aio::DefineTimer(environment, exports);
   return exports;
 }

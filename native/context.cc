@@ -7,6 +7,7 @@
 #include "callback.h"
 #include "error.h"
 #include "main-context.h"
+#include "signal.h"
 
 namespace aio {
 
@@ -28,6 +29,7 @@ gboolean OwnedContext::HasRest(gpointer data) { return static_cast<OwnedContext*
 
 bool OwnedContext::Close(GError** error) {
   if (context_ == nullptr) return true;
+  if (aio_context_in_home_thread(context_)) CloseSignals(environment_, this);
   if (!aio_context_close(context_, error)) return false;
   batch_->Clear();
   if (driving_ == 0) Release();
@@ -36,9 +38,12 @@ bool OwnedContext::Close(GError** error) {
 
 void OwnedContext::End() {
   if (context_ == nullptr) return;
+  CloseSignals(environment_, this);
   aio_context_close(context_, nullptr);
   Release();
 }
+
+bool OwnedContext::IsArmed() const { return aio_context_is_armed(context_) || HasSignals(environment_, *this); }
 
 void OwnedContext::Release() {
   if (context_ == nullptr) return;
@@ -132,6 +137,13 @@ napi_value Drive(napi_env env, napi_callback_info info) {
   return frame.Finish() ? ToValue(env, result) : nullptr;
 }
 
+napi_value IsArmed(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  Context* context = arguments.Get<Context>(0);
+  if (context == nullptr || GetOpen(arguments.environment(), *context) == nullptr) return nullptr;
+  return ToValue(env, context->owned->IsArmed());
+}
+
 // contextPoll(context, blocking)
 napi_value Poll(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
@@ -143,6 +155,7 @@ napi_value Poll(napi_env env, napi_callback_info info) {
 
   OwnedContext::Driving driving(*context->owned);
   DriverFrame frame(environment, g_main_depth());
+  RestoreSignals(environment);
   gint64 max_ns = !arguments.Boolean(1) ? 0 : environment.is_worker ? kSliceNs : -1;
   gboolean progress, expired;
   GError* error = nullptr;
@@ -243,7 +256,7 @@ napi_value Armed(napi_env env, napi_callback_info info) {
 
   for (const auto& entry : arguments.environment().contexts) {
     AioContext* context = entry.first;
-    if (aio_context_is_closed(context) || !aio_context_in_home_thread(context) || !aio_context_is_armed(context))
+    if (aio_context_is_closed(context) || !aio_context_in_home_thread(context) || !entry.second->owned->IsArmed())
       continue;
     names.Set(names.Length(), aio_context_get_name(context));
   }
@@ -267,6 +280,7 @@ constexpr struct {
     {"bhsRun", &AioStats::bhs_run},
     {"handlersDispatched", &AioStats::handlers_dispatched},
     {"timersFired", &AioStats::timers_fired},
+    {"monitorSwitches", &AioStats::monitor_switches},
 };
 
 napi_value Stats(napi_env env, napi_callback_info info) {
@@ -290,7 +304,7 @@ constexpr Method kMethods[] = {
     {"contextDetach", Do<Detach>},
     {"contextIsClosed", IsClosed},
     {"contextIsAttached", Ask<aio_context_is_attached>},
-    {"contextIsArmed", Drive<aio_context_is_armed>},
+    {"contextIsArmed", IsArmed},
     {"contextInHomeThread", Ask<aio_context_in_home_thread>},
     {"contextNotified", Ask<aio_context_get_notified>},
     {"contextBhPoll", Drive<aio_context_bh_poll>},

@@ -18,6 +18,7 @@ class OwnedContext {
 
   AioContext* get() const { return context_; }  // nullptr some time after it was closed
   bool IsOpen() const { return context_ != nullptr && !aio_context_is_closed(context_); }
+  bool IsArmed() const;  // it has to be open
   const char* name() const { return name_.c_str(); }
 
   bool Close(GError** error);

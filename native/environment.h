@@ -15,6 +15,7 @@ namespace aio {
 
 class DriverFrame;
 struct Context;
+struct SignalRegistration;
 
 // A timer that fires again and again.
 struct Period {
@@ -49,6 +50,7 @@ class Environment {
   int call_depth = 0;            // calls of the dispatcher on the stack
   std::unordered_map<AioContext*, Context*> contexts;
   std::unordered_map<uint32_t, Period> periods;  // by slot
+  std::vector<SignalRegistration*> signals;      // what watches signals
 
   // Closes every context, so that nothing calls into an environment that is gone.
   void End();
@@ -60,6 +62,7 @@ enum class HandleKind : uint32_t {
   kContext,
   kMainContext,
   kNotifier,
+  kSignal,
 };
 
 struct Handle {

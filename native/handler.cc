@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "handler.h"
 
+#include <fcntl.h>
+
+#include <cerrno>
+
 #include "args.h"
 #include "callback.h"
 #include "context.h"
@@ -11,104 +15,109 @@ namespace aio {
 
 namespace {
 
-constexpr int32_t kNoSlot = -1;
+// What JavaScript tells the callbacks of a slot apart by, and names directions with: those of ts/handler.ts.
+constexpr uint32_t kRead = 1, kWrite = 2;
 
-// What C has of a handler: a slot for each of its callbacks.
-class HandlerRegistration {
- public:
-  HandlerRegistration(Environment& environment, int32_t read, int32_t write, int32_t error)
-      : environment_(environment), read_(read), write_(write), error_(error) {
-    for (int32_t slot : {read_, write_, error_})
-      if (slot != kNoSlot) claimed_[count_++] = environment.slots->Claim(slot, CallbackKind::kHandler);
-  }
-
-  ~HandlerRegistration() {
-    while (count_ > 0) Registration::Destroy(claimed_[--count_]);
-    if (notifier_ != nullptr) aio_notifier_unref(notifier_);
-  }
-
-  HandlerRegistration(const HandlerRegistration&) = delete;
-  HandlerRegistration& operator=(const HandlerRegistration&) = delete;
-
-  // The file descriptor is that of @notifier, which is cleared before the callback.
-  void Watch(AioNotifier* notifier) { notifier_ = aio_notifier_ref(notifier); }
-
-  AioFdHandler Callbacks(const char* name) const {
-    AioFdHandler callbacks = {};
-    if (read_ != kNoSlot) callbacks.read = Read;
-    if (write_ != kNoSlot) callbacks.write = Write;
-    callbacks.error = Error;
-    callbacks.name = name;
-    return callbacks;
-  }
-
-  static void Destroy(gpointer data) { delete static_cast<HandlerRegistration*>(data); }
-
- private:
-  static void Read(int, gpointer data) {
-    auto* self = static_cast<HandlerRegistration*>(data);
-    if (self->notifier_ != nullptr) aio_notifier_test_and_clear(self->notifier_);
-    CallSlot(self->environment_, self->read_);
-  }
+// What a registration, which is the data of a handler, is called for.
+struct FdCallbacks {
+  // The slot alone is the call for reading, which there are most of.
+  static void Read(int, gpointer data) { static_cast<Registration*>(data)->Call(); }
 
   static void Write(int, gpointer data) {
-    auto* self = static_cast<HandlerRegistration*>(data);
-    CallSlot(self->environment_, self->write_);
+    auto* registration = static_cast<Registration*>(data);
+    Environment& environment = registration->environment();
+    if (environment.ended) return;
+    Napi::HandleScope scope(environment.env);
+    CallSlot(environment, registration->slot(), ToNumber(environment.env, kWrite));
   }
 
   static void Error(int, const GError* error, gpointer data) {
-    auto* self = static_cast<HandlerRegistration*>(data);
-    Environment& environment = self->environment_;
+    auto* registration = static_cast<Registration*>(data);
+    Environment& environment = registration->environment();
     if (environment.ended) return;
     Napi::HandleScope scope(environment.env);
     if (!CanCall(environment)) return;
     if (napi_value value = CreateError(environment, error))
-      CallSlot(environment, self->error_, value);
+      CallSlot(environment, registration->slot(), value);
     else
       CallFailed(environment);
   }
 
-  Environment& environment_;  // outlives every call, but not this object
-  Registration* claimed_[3];
-  int count_ = 0;
-  const int32_t read_, write_, error_;
-  AioNotifier* notifier_ = nullptr;  // a reference, or none
+  static void Destroy(gpointer data) { Registration::Destroy(data); }
 };
 
-void Set(Environment& environment, const Context& context, int fd, std::unique_ptr<HandlerRegistration> registration,
-         const char* name) {
-  AioContext* open = GetOpen(environment, context);
-  if (open == nullptr) return;
-  AioFdHandler callbacks = registration->Callbacks(name);
+// The same for a notifier, which is cleared before the call.
+struct NotifierCallbacks {
+  Registration* const registration;
+  AioNotifier* const notifier;  // a reference
+
+  static void Read(int fd, gpointer data) {
+    auto* self = static_cast<NotifierCallbacks*>(data);
+    aio_notifier_test_and_clear(self->notifier);
+    FdCallbacks::Read(fd, self->registration);
+  }
+
+  static void Write(int fd, gpointer data) {
+    FdCallbacks::Write(fd, static_cast<NotifierCallbacks*>(data)->registration);
+  }
+
+  static void Error(int fd, const GError* error, gpointer data) {
+    FdCallbacks::Error(fd, error, static_cast<NotifierCallbacks*>(data)->registration);
+  }
+
+  static void Destroy(gpointer data) {
+    std::unique_ptr<NotifierCallbacks> self(static_cast<NotifierCallbacks*>(data));
+    FdCallbacks::Destroy(self->registration);
+    aio_notifier_unref(self->notifier);
+  }
+};
+
+// Watches as the arguments say: (context, fd or notifier, events, external, name, slot). Takes @data, even if it fails.
+template <class Callbacks>
+void Set(const Arguments<6>& arguments, Context* context, int fd, gpointer data) {
+  Environment& environment = arguments.environment();
+  AioContext* open = context ? GetOpen(environment, *context) : nullptr;
+  if (open == nullptr) {
+    Callbacks::Destroy(data);
+    return;
+  }
+  const uint32_t events = arguments.Uint32(2);
+  const Name name(arguments.env(), arguments[4]);
+  AioFdHandler callbacks = {};
+  if (events & kRead) callbacks.read = Callbacks::Read;
+  if (events & kWrite) callbacks.write = Callbacks::Write;
+  callbacks.error = Callbacks::Error;
+  callbacks.external = arguments.Boolean(3);
+  callbacks.name = name;
   GError* error = nullptr;
-  if (!aio_context_set_fd_handler(open, fd, &callbacks, registration.release(), HandlerRegistration::Destroy, &error))
-    Throw(environment, error);
+  if (!aio_context_set_fd_handler(open, fd, &callbacks, data, Callbacks::Destroy, &error)) Throw(environment, error);
 }
 
-// setFdHandler(context, fd, readSlot, writeSlot, errorSlot, name): -1 for no callback.
+Registration* Claim(const Arguments<6>& arguments) {
+  return arguments.environment().slots->Claim(arguments.Uint32(5), CallbackKind::kHandler);
+}
+
+// setFdHandler(context, fd, events, external, name, slot)
 napi_value SetFd(napi_env env, napi_callback_info info) {
   Arguments<6> arguments(env, info);
-  auto registration = std::make_unique<HandlerRegistration>(arguments.environment(), arguments.Int32(2),
-                                                            arguments.Int32(3), arguments.Int32(4));
-  if (Context* context = arguments.Get<Context>(0))
-    Set(arguments.environment(), *context, arguments.Int32(1), std::move(registration), Name(env, arguments[5]));
+  Registration* registration = Claim(arguments);
+  Set<FdCallbacks>(arguments, arguments.Get<Context>(0), arguments.Int32(1), registration);
   return nullptr;
 }
 
-// setNotifierHandler(context, notifier, readSlot, errorSlot, name)
+// setNotifierHandler(context, notifier, events, external, name, slot)
 napi_value SetNotifier(napi_env env, napi_callback_info info) {
-  Arguments<5> arguments(env, info);
-  auto registration =
-      std::make_unique<HandlerRegistration>(arguments.environment(), arguments.Int32(2), kNoSlot, arguments.Int32(3));
+  Arguments<6> arguments(env, info);
+  Registration* registration = Claim(arguments);
   Context* context = arguments.Get<Context>(0);
-  if (context == nullptr) return nullptr;
-  Notifier* notifier = arguments.Get<Notifier>(1);
-  if (notifier == nullptr) return nullptr;
-  int fd = aio_notifier_get_fd(notifier->notifier);
-  if (fd < 0) return Throw(arguments.environment(), AIO_ERROR_CLOSED, "The notifier is closed");
-
-  registration->Watch(notifier->notifier);
-  Set(arguments.environment(), *context, fd, std::move(registration), Name(env, arguments[4]));
+  Notifier* notifier = context ? arguments.Get<Notifier>(1) : nullptr;
+  int fd = notifier ? aio_notifier_get_fd(notifier->notifier) : -1;
+  if (fd < 0) {
+    FdCallbacks::Destroy(registration);
+    return notifier ? Throw(arguments.environment(), AIO_ERROR_CLOSED, "The notifier is closed") : nullptr;
+  }
+  Set<NotifierCallbacks>(arguments, context, fd,
+                         new NotifierCallbacks{registration, aio_notifier_ref(notifier->notifier)});
   return nullptr;
 }
 
@@ -123,10 +132,60 @@ napi_value Remove(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// checkFdOpen(fd)
+napi_value CheckFdOpen(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  int fd = arguments.Int32(0);
+  if (fcntl(fd, F_GETFD) < 0) return ThrowErrno(arguments.environment(), errno, "fcntl", "Watching fd %d", fd);
+  return nullptr;
+}
+
+// disableExternal(context)
+napi_value DisableExternal(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  Context* context = arguments.Get<Context>(0);
+  if (context == nullptr) return nullptr;
+  if (AioContext* open = GetOpen(arguments.environment(), *context)) aio_context_disable_external(open);
+  return nullptr;
+}
+
+// enableExternal(context)
+napi_value EnableExternal(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  Context* context = arguments.Get<Context>(0);
+  if (context == nullptr) return nullptr;
+  AioContext* open = GetOpen(arguments.environment(), *context);
+  GError* error = nullptr;
+  if (open != nullptr && !aio_context_enable_external(open, &error)) Throw(arguments.environment(), error);
+  return nullptr;
+}
+
+// externalDisabled(context): false if it is closed.
+napi_value ExternalDisabled(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  Context* context = arguments.Get<Context>(0);
+  if (context == nullptr) return nullptr;
+  return ToValue(env, context->owned->IsOpen() && aio_context_external_disabled(context->owned->get()));
+}
+
+// nodeCheck(context, external)
+napi_value NodeCheck(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  Context* context = arguments.Get<Context>(0);
+  if (context == nullptr) return nullptr;
+  AioContext* open = GetOpen(arguments.environment(), *context);
+  return open ? ToValue(env, aio_context_node_check(open, arguments.Boolean(1))) : nullptr;
+}
+
 constexpr Method kMethods[] = {
     {"setFdHandler", SetFd},
     {"setNotifierHandler", SetNotifier},
     {"removeFdHandler", Remove},
+    {"checkFdOpen", CheckFdOpen},
+    {"disableExternal", DisableExternal},
+    {"enableExternal", EnableExternal},
+    {"externalDisabled", ExternalDisabled},
+    {"nodeCheck", NodeCheck},
 };
 
 }  // namespace

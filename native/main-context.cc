@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "main-context.h"
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
 #include <optional>
 
 #include "args.h"
 #include "callback.h"
 #include "error.h"
+#include "signal.h"
 
 namespace aio {
 
@@ -22,11 +28,28 @@ constexpr guint kSliceMs = 100;
 
 void Finalize(napi_env, void* data, void*) { delete static_cast<MainContext*>(static_cast<Handle*>(data)); }
 
-napi_value Default(napi_env env, napi_callback_info) {
+// GLib ends the process where a new GMainContext cannot have the file descriptor it needs.
+bool CanMake(Environment& environment) {
+  int fd = eventfd(0, EFD_CLOEXEC);
+  if (fd < 0) {
+    ThrowErrno(environment, errno, "eventfd", "A GMainContext cannot be made");
+    return false;
+  }
+  close(fd);
+  return true;
+}
+
+napi_value Default(napi_env env, napi_callback_info info) {
+  static std::atomic<bool> made{false};
+  Arguments<1> arguments(env, info);
+  if (!made.load() && !CanMake(arguments.environment())) return nullptr;
+  made.store(true);
   return ToExternal(env, new MainContext(g_main_context_ref(g_main_context_default())), Finalize);
 }
 
-napi_value New(napi_env env, napi_callback_info) {
+napi_value New(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  if (!CanMake(arguments.environment())) return nullptr;
   return ToExternal(env, new MainContext(g_main_context_new()), Finalize);
 }
 
@@ -105,6 +128,7 @@ napi_value Iteration(napi_env env, napi_callback_info info) {
   bool may_block = arguments.Boolean(1);
   if (handle == nullptr || !CheckOpen(environment, *handle)) return nullptr;
   GMainContext* main_context = handle->main_context;
+  MainContext::Driving driving(*handle);
 
   if (may_block && InPrepare(environment, main_context))
     return Throw(environment, AIO_ERROR_IN_PREPARE,
@@ -113,6 +137,7 @@ napi_value Iteration(napi_env env, napi_callback_info info) {
   if (may_block && !owned.emplace(environment, *handle)) return nullptr;
 
   DriverFrame frame(environment, g_main_depth() + 1, main_context);
+  RestoreSignals(environment);
   gboolean dispatched = may_block && environment.is_worker ? IterateInSlices(environment, main_context)
                                                            : g_main_context_iteration(main_context, may_block);
   if (!frame.Finish()) return nullptr;
@@ -125,6 +150,7 @@ napi_value Pending(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   MainContext* handle = arguments.Get<MainContext>(0);
   if (handle == nullptr || !CheckOpen(arguments.environment(), *handle)) return nullptr;
+  MainContext::Driving driving(*handle);
   Owned owned(arguments.environment(), *handle);
   return owned ? ToValue(env, g_main_context_pending(handle->main_context)) : nullptr;
 }
@@ -138,7 +164,7 @@ napi_value Wakeup(napi_env env, napi_callback_info info) {
 
 napi_value Close(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
-  if (MainContext* handle = arguments.Get<MainContext>(0)) handle->closed = true;
+  if (MainContext* handle = arguments.Get<MainContext>(0)) handle->Close();
   return nullptr;
 }
 

@@ -17,7 +17,7 @@ class Environment;
 class Slots;
 
 // What C has a callback for.
-enum class CallbackKind : uint8_t { kNone, kOneshot, kHandler, kBottomHalf, kTimer };
+enum class CallbackKind : uint8_t { kNone, kOneshot, kHandler, kBottomHalf, kTimer, kSignal };
 
 // What C is given as the data of a callback, and gives back through its destroy notify. There is one for each slot
 // of the table of ts/dispatcher.ts, at the same place for good, and it is small: a script may have a hundred thousand

@@ -14,9 +14,11 @@ import {
   name,
   negative,
   openFd,
+  pid,
   proxy,
   rangeError,
   signal,
+  signalName,
   symbol,
   throwing,
   time,
@@ -115,8 +117,11 @@ function handler(notifier: boolean): Argument {
             ...each(valueError, {}, [], { error: read }),
             ...each(typeError, { write: 'x' }, { read, write: null }),
           ]),
+      ...boolean
+        .filter(([value]) => value !== undefined)
+        .map(([external, error]) => [{ read, external }, error] as const),
       ...throwing('read'),
-      ...throwing('error', 'name').map(
+      ...throwing('error', 'name', 'external').map(
         ([object, error]) => [Object.assign(object as object, { read }), error] as const,
       ),
     ],
@@ -146,6 +151,16 @@ const takesTime = (of: (subjects: Subjects) => object, bad: Bad): Entry => ({
   of,
   args: [{ good: () => 5, bad }],
   closed: of === manual ? 'works' : 'throws',
+});
+/** Rejects what it is given, or throws it. */
+const awaits = (
+  direction: 'read' | 'write',
+  { closed, rejects = false }: { closed: Closed; rejects?: boolean },
+): Entry => ({
+  of: ctx,
+  args: [{ good: (subjects) => subjects[direction], bad: openFd }, options({ signal })],
+  closed,
+  rejects,
 });
 const takesContext: Entry = { args: [{ good: (subjects) => subjects.ctx, bad: context }] };
 const illegal: Entry = {
@@ -297,7 +312,35 @@ export const table: Readonly<Record<string, Entry>> = {
     ],
     closed: 'throws',
   },
+  'AioContext#onSignal': {
+    of: ctx,
+    args: [
+      { good: () => 'SIGUSR2', bad: signalName },
+      { good: () => blank, bad: callback },
+    ],
+    closed: 'throws',
+  },
+  'AioContext#child': {
+    of: ctx,
+    args: [{ good: () => process.ppid, bad: pid }, options({ reap: boolean, signal })],
+    closed: 'rejects',
+    rejects: true,
+  },
+  'AioContext#whenReadable': awaits('read', { closed: 'rejects', rejects: true }),
+  'AioContext#whenWritable': awaits('write', { closed: 'rejects', rejects: true }),
+  'AioContext#readable': awaits('read', { closed: 'throws' }),
+  'AioContext#writable': awaits('write', { closed: 'throws' }),
+  'AioContext#disableExternal': plain(ctx, 'throws'),
+  'AioContext#enableExternal': {
+    of: (subjects) => {
+      subjects.ctx.disableExternal();
+      return subjects.ctx;
+    },
+    closed: 'throws',
+  },
+  'AioContext#externalDisabled': getter(ctx),
   'AioContext#stats': plain(ctx, 'throws'),
+  'AioContext#inspect': plain(ctx, 'throws'),
   'AioContext#close': plain(ctx, 'works'),
   'AioContext#dispose': alias(ctx),
   'AioContext#asyncDispose': alias(ctx),
@@ -399,6 +442,10 @@ export const table: Readonly<Record<string, Entry>> = {
   'internals.pending': { ...takesContext, closed: 'throws' },
   'internals.dispatch': { ...takesContext, closed: 'throws' },
   'internals.computeTimeoutNs': { ...takesContext, closed: 'throws' },
+  'internals.nodeCheck': {
+    args: [...(takesContext.args ?? []), { good: () => true, bad: boolean }],
+    closed: 'throws',
+  },
   'internals.notifyMe': { ...takesContext, closed: 'works' },
   'internals.notified': { ...takesContext, closed: 'works' },
 };

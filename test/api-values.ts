@@ -55,6 +55,17 @@ export const signal: Bad = each(
   { aborted: true },
   symbol,
 );
+const unknownSignal: Expected = { name: 'TypeError', code: 'ERR_UNKNOWN_SIGNAL' };
+export const signalName: Bad = [
+  ...each(typeError, undefined, null, 0, 2, 1n, true, {}, ['SIGINT'], symbol, () => 'SIGINT'),
+  ...each(unknownSignal, '', 'INT', 'sigint', 'SIGINT ', 'SIG', 'SIGBREAK', '2', 'toString', '__proto__'),
+  ...each(valueError, 'SIGKILL', 'SIGSTOP', 'SIGSEGV', 'SIGBUS', 'SIGFPE', 'SIGILL', 'SIGTRAP'),
+];
+export const pid: Bad = [
+  ...each(typeError, undefined, null, '1', 1n, true, {}, [1], symbol, () => 1),
+  ...each(rangeError, NaN, Infinity, -Infinity, -1, 0, 0.5, 2 ** 31, 2 ** 32, 2 ** 53, 2 ** 64),
+  [2 ** 31 - 1, { name: 'AioError', code: 'ESRCH' }],
+];
 export const context: Bad = each(
   typeError,
   ...[undefined, null, 0, 'x', symbol, {}, proxy, AioContext, AioContext.prototype],

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { EventNotifier } from 'aio-gsource';
 import { computeTimeoutNs } from 'aio-gsource/internals';
 
-import { closedError, collectUntil, matrix, withLoop } from './helpers.js';
+import { closedError, collectUntil, drain, matrix, withLoop, write } from './helpers.js';
 
 describe('EventNotifier', () => {
   it('is set and tested without any context', () => {
@@ -143,6 +143,35 @@ describe('EventNotifier', () => {
     assert.throws(() => {
       loop.ctx.setEventNotifier(notifier, { read: () => undefined });
     }, closedError);
+  });
+
+  matrix('a subclass that tells of another descriptor: its own is watched', (loop) => {
+    const { read, write: end } = loop.pipe();
+    class Misleading extends EventNotifier {
+      override get fd(): number {
+        return read;
+      }
+    }
+    using notifier = new Misleading();
+    let [calls, others] = [0, 0];
+    loop.ctx.setFdHandler(read, { read: (fd) => (others += drain(fd).length) });
+    loop.ctx.setEventNotifier(notifier, { read: () => calls++ });
+
+    notifier.set();
+    write(end, 'x');
+    loop.steps(3);
+    assert.deepEqual([calls, others], [1, 1]);
+    loop.ctx.setEventNotifier(notifier, null);
+    notifier.set();
+    write(end, 'x');
+    loop.steps(3);
+    assert.deepEqual([calls, others], [1, 2]);
+
+    notifier.close();
+    for (const handler of [{ read: () => undefined }, null])
+      assert.throws(() => {
+        loop.ctx.setEventNotifier(notifier, handler);
+      }, closedError);
   });
 
   it('N6: its descriptor goes with it', async () => {

@@ -5,8 +5,10 @@
 import {
   AioContext,
   type AioError,
+  type AioSnapshot,
   type AioStats,
   type BottomHalf,
+  type ChildStatus,
   Clock,
   EventNotifier,
   type FdHandler,
@@ -19,7 +21,7 @@ import {
   Timer,
 } from 'aio-gsource';
 import { openPty, pipe, socketPair, tryRead, tryWrite } from 'aio-gsource/fds';
-import { computeTimeoutNs, notifyMe } from 'aio-gsource/internals';
+import { computeTimeoutNs, nodeCheck, notifyMe } from 'aio-gsource/internals';
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 /** Compiles only where the value has exactly that type. */
@@ -39,7 +41,15 @@ exactly<boolean>()(ctx.poll(true), true);
 exactly<number>()(ctx.blockOn(Promise.resolve(1)), true);
 exactly<string>()(ctx.blockOn({ then: null as never } as PromiseLike<string>, { timeout: 5 }), true);
 exactly<Promise<void>>()(ctx.sleep(5, { clock: Clock.host, signal: AbortSignal.timeout(5) }), true);
+exactly<Promise<void>>()(ctx.whenReadable(5), true);
+exactly<Promise<void>>()(ctx.whenWritable(5, { signal: AbortSignal.timeout(5) }), true);
+exactly<AsyncIterable<void>>()(ctx.readable(5), true);
+exactly<AsyncIterable<void>>()(ctx.writable(5, { signal: AbortSignal.timeout(5) }), true);
+exactly<boolean>()(ctx.externalDisabled, true);
+exactly<boolean>()(nodeCheck(ctx, true), true);
 exactly<AioStats>()(ctx.stats(), true);
+exactly<AioSnapshot>()(ctx.inspect(), true);
+for (const timer of ctx.inspect().timers) exactly<bigint>()(timer.remainingNs, true);
 exactly<BottomHalf>()(
   ctx.bh(
     (bh: BottomHalf) => {
@@ -77,6 +87,14 @@ ctx.setEventNotifier(new EventNotifier({ active: true }), {
     exactly<EventNotifier>()(n, true);
   },
 });
+exactly<Disposable>()(
+  ctx.onSignal('SIGUSR2', () => undefined),
+  true,
+);
+exactly<Promise<ChildStatus>>()(ctx.child(1, { reap: true, signal: new AbortController().signal }), true);
+declare const status: ChildStatus;
+exactly<number | null>()(status.code, true);
+exactly<string | null>()(status.signal, true);
 ctx.waitWhile(() => true, { signal: new AbortController().signal });
 runMain(() => undefined);
 Clock.virtual.enabled = false;
@@ -94,6 +112,7 @@ export function disposables(): void {
   using _bh = context.bh(() => undefined);
   using _timer = context.timer(Clock.realtime, () => undefined);
   using _notifier = new EventNotifier();
+  using _disabled = context.disableExternal();
   const both: Disposable & AsyncDisposable = context;
   void both;
 }
@@ -105,10 +124,16 @@ class Reader implements FdHandler {
   }
 }
 ctx.setFdHandler(1, new Reader());
-const notifierHandler: NotifierHandler = { read: () => undefined };
+const notifierHandler: NotifierHandler = { read: () => undefined, external: true };
 void notifierHandler;
 
 // Errors
+// @ts-expect-error whether it is external is no number
+ctx.setFdHandler(0, { read: () => undefined, external: 1 });
+// @ts-expect-error a readiness has no clock
+void ctx.whenReadable(0, { clock: Clock.realtime });
+// @ts-expect-error it is read-only
+ctx.externalDisabled = true;
 // @ts-expect-error an unknown monitor
 new AioContext({ monitor: 'kqueue' });
 // @ts-expect-error blocking is needed
@@ -121,6 +146,14 @@ ctx.attach({});
 ctx.timer(Date, () => undefined);
 // @ts-expect-error an unknown scale
 ctx.timer(Clock.realtime, () => undefined, { scale: 's' });
+// @ts-expect-error an unknown signal
+ctx.onSignal('SIGNAL', () => undefined);
+// @ts-expect-error a callback is needed
+ctx.onSignal('SIGINT');
+// @ts-expect-error a process is known by a number
+void ctx.child('1');
+// @ts-expect-error a snapshot is read-only
+ctx.inspect().handlers.pop();
 // @ts-expect-error the name is read-only
 ctx.name = 'x';
 // @ts-expect-error the state is read-only

@@ -14,6 +14,7 @@ import {
   scales,
 } from './arguments.js';
 import { createBottomHalf, type BottomHalf, type BottomHalfOwner } from './bottom-half.js';
+import { child, type ChildOptions, type ChildStatus } from './child.js';
 import { Clock, clockHandle } from './clock.js';
 import { warnOfUndriven } from './diagnostics.js';
 import {
@@ -27,10 +28,13 @@ import {
 } from './dispatcher.js';
 import { AioError } from './errors.js';
 import { HandlerTable, type FdHandler, type NotifierHandler } from './handler.js';
+import type { AioSnapshot } from './inspect.js';
 import { native } from './load.js';
 import { mainContextHandle, type MainContext, type NodeGtkMainContext } from './main-context.js';
 import type { ContextHandle } from './native.js';
 import type { EventNotifier } from './notifier.js';
+import { watchSignal } from './signal.js';
+import { readiness, whenReady, type ReadinessOptions } from './readiness.js';
 import { sleep, type Sleepers, type SleepOptions } from './sleep.js';
 import type { AioStats } from './stats.js';
 import { createTimer, type Timer, type TimerMaker, type TimerOwner } from './timer.js';
@@ -342,12 +346,18 @@ export class AioContext implements Disposable, AsyncDisposable {
   }
 
   /**
-   * Watches a file descriptor, in place of what watched it in this context before; or stops watching it. Watching is
-   * level-triggered: what is not read is reported again. Remove it before the file descriptor is closed. The
-   * original's `aio_set_fd_handler`.
+   * Watches a file descriptor, in place of the handler that it had in this context before; or stops watching it.
+   * Watching is level-triggered: what is not read is reported again. Remove it before the file descriptor is closed:
+   * otherwise the handler dies with `EBADF` as soon as that is noticed, which `epoll` may never do. The original's
+   * `aio_set_fd_handler`.
+   *
+   * Files and directories are always ready. Any number of contexts may watch a file descriptor, and so may Node: that
+   * of a `net.Socket` is open to be watched here, but Node goes on reading it whenever its own loop runs, and who
+   * comes first gets the data. Pause the socket, or watch a duplicate of a file descriptor that Node does not read.
    *
    * @param handler - its callbacks, or `null` to stop watching
-   * @throws `EBADF` if the file descriptor is not open; `ERR_AIO_CLOSED`
+   * @throws `EBADF` if the file descriptor is not open; `ERR_AIO_FD_BUSY` if a direction that the handler has is being
+   *   awaited, see `whenReadable()`; `ERR_AIO_CLOSED`
    */
   setFdHandler(fd: number, handler: FdHandler | null): void {
     AioContext.#open(this);
@@ -360,11 +370,147 @@ export class AioContext implements Disposable, AsyncDisposable {
    * `aio_set_event_notifier`.
    *
    * @param handler - its callbacks, or `null` to stop watching
-   * @throws `ERR_AIO_CLOSED`, for the notifier too
+   * @throws `ERR_AIO_FD_BUSY` if it is being awaited that its file descriptor can be read; `ERR_AIO_CLOSED`, for the
+   *   notifier too
    */
   setEventNotifier(notifier: EventNotifier, handler: NotifierHandler | null): void {
     AioContext.#open(this);
     this.#handlers.setNotifier(notifier, handler);
+  }
+
+  /**
+   * Waits in an async function until a file descriptor can be read, has hung up or is in error. It is watched only
+   * until then, and only for that. It is a level that is waited for: what has not been read lets the next wait end at
+   * once. However many wait for the same, all of them go on.
+   *
+   * The other direction may be awaited at the same time, or have a handler, with which this is then held back if that
+   * is external.
+   *
+   * @param options - `signal`: aborts it
+   * @returns a promise, which is rejected also for wrong arguments; with `EBADF` if the file descriptor is not open, or
+   *   is closed meanwhile, as far as that is noticed, see `setFdHandler()`; with `ERR_AIO_FD_BUSY` if a handler that
+   *   `setFdHandler()` has set reads it; with an `AbortError` when aborted; and with `ERR_AIO_CLOSED` when the context is
+   *   closed
+   */
+  whenReadable(fd: number, options: ReadinessOptions = {}): Promise<void> {
+    if (!isObject(this) || !(#handle in this)) return Promise.reject(invalidThis('AioContext'));
+    return whenReady(this.#handlers, fd, 'read', options);
+  }
+
+  /**
+   * Waits in an async function until a file descriptor can be written, has hung up or is in error; otherwise like
+   * `whenReadable()`.
+   *
+   * @param options - `signal`: aborts it
+   * @returns a promise, which is rejected like that of `whenReadable()`
+   */
+  whenWritable(fd: number, options: ReadinessOptions = {}): Promise<void> {
+    if (!isObject(this) || !(#handle in this)) return Promise.reject(invalidThis('AioContext'));
+    return whenReady(this.#handlers, fd, 'write', options);
+  }
+
+  /**
+   * Whenever a file descriptor can be read, for `for await`: each turn is a wait like `whenReadable()`. Between turns
+   * it is not watched. Of calls of `next()` that nobody has waited for, each waits for another readiness, one after the
+   * other; `return()`, and so leaving the loop, ends them all.
+   *
+   * @example
+   * ```ts
+   * for await (const _ of ctx.readable(fd)) if (tryRead(fd, buffer) === 0) break;
+   * ```
+   *
+   * @param options - `signal`: aborts it
+   * @returns an iterator without values. It throws what `whenReadable()` is rejected with, and has ended then
+   * @throws `EBADF` if the file descriptor is not open; `ERR_AIO_FD_BUSY` if a handler reads it; `ERR_AIO_CLOSED`
+   */
+  readable(fd: number, options: ReadinessOptions = {}): AsyncIterable<void> {
+    AioContext.#open(this);
+    return readiness(this.#handlers, fd, 'read', options);
+  }
+
+  /**
+   * Whenever a file descriptor can be written, for `for await`; otherwise like `readable()`.
+   *
+   * @param options - `signal`: aborts it
+   * @returns an iterator without values
+   * @throws `EBADF` if the file descriptor is not open; `ERR_AIO_FD_BUSY` if a handler writes it; `ERR_AIO_CLOSED`
+   */
+  writable(fd: number, options: ReadinessOptions = {}): AsyncIterable<void> {
+    AioContext.#open(this);
+    return readiness(this.#handlers, fd, 'write', options);
+  }
+
+  /**
+   * Holds back the handlers that are external, until it was undone as often. What they miss is not lost: a level that
+   * is still there is found again then. Bottom halves, timers and everything else go on. The original's
+   * `aio_disable_external`.
+   *
+   * @returns what undoes it, once, unless the context is closed by then: `enableExternal()`, with what that throws
+   * @throws `ERR_AIO_CLOSED`
+   */
+  disableExternal(): Disposable {
+    const handle = AioContext.#handleOf(this);
+    native.disableExternal(handle);
+    let undone = false;
+    return {
+      [Symbol.dispose]: () => {
+        if (undone) return;
+        undone = true;
+        if (!native.contextIsClosed(handle)) native.enableExternal(handle);
+      },
+    };
+  }
+
+  /**
+   * Undoes one `disableExternal()`. The original's `aio_enable_external`.
+   *
+   * @throws `ERR_AIO_UNDERFLOW` if there is none to undo; `ERR_AIO_CLOSED`
+   */
+  enableExternal(): void {
+    native.enableExternal(AioContext.#handleOf(this));
+  }
+
+  /** Whether external handlers are held back. The original's `aio_external_disabled`. */
+  get externalDisabled(): boolean {
+    return native.externalDisabled(AioContext.#handleOf(this));
+  }
+
+  /**
+   * Has a function run in the pass after a signal has come: in a wait of this context too, which the signal ends.
+   * Signals that come before that pass are one. Until the result is disposed of, or the context closed, the signal
+   * does not have its usual effect, such as ending the process.
+   *
+   * Several contexts, also of Workers, may watch the same signal. What was there before goes on working: listeners of
+   * `process.on()`, which run when Node's own loop turns, handlers of GLib's and others'. The exception is Node's
+   * `SIGUSR1`, which would start the debugger. A handler that somebody installs later, other than by `process.on()`,
+   * gets the signal alone until the next `poll()` or `MainContext.iteration()`, then both get it. `SIGPROF` comes from
+   * V8's profiler, too.
+   *
+   * @returns what ends it; afterwards the process treats the signal as before
+   * @throws `ERR_UNKNOWN_SIGNAL`; `ERR_INVALID_ARG_VALUE` for `SIGKILL` and `SIGSTOP`, which nobody can watch, and for
+   *   faults: `SIGSEGV`, `SIGBUS`, `SIGFPE`, `SIGILL`, `SIGTRAP`; `ERR_AIO_CLOSED`
+   */
+  onSignal(signal: NodeJS.Signals, callback: () => void): Disposable {
+    return watchSignal(this, AioContext.#open(this), signal, callback);
+  }
+
+  /**
+   * Waits for the end of a process, driven by this context. Its status is left for others to take, as Node's
+   * `child_process` and GLib do.
+   *
+   * The status is known of a child of this process only, and until somebody has taken it. For a child of Node's
+   * `child_process` that is Node's loop: whoever waits here in a blocking wait is always first, whereas an async
+   * function that Node's loop drives gets both `null`, and has the child's `exit` event instead.
+   *
+   * @param options - `reap`: take the status, for a child that nobody else waits for; with one of Node's or GLib's
+   *   theirs would be lost. `signal`: aborts the wait
+   * @returns a promise: both are `null` if it was not a child, or somebody else was first. It is rejected also for
+   *   wrong arguments; with `ESRCH` if there is no such process; with an `AbortError` when aborted; with
+   *   `ERR_AIO_CLOSED` when the context is closed
+   */
+  child(pid: number, options: ChildOptions = {}): Promise<ChildStatus> {
+    if (!isObject(this) || !(#handle in this)) return Promise.reject(invalidThis('AioContext'));
+    return child(this, this.#sleepers, pid, options);
   }
 
   /**
@@ -377,6 +523,17 @@ export class AioContext implements Disposable, AsyncDisposable {
   }
 
   /**
+   * Tells what it has at this moment, for people to look at. It takes a few system calls for each handler.
+   *
+   * @throws `ERR_AIO_CLOSED`
+   */
+  inspect(): AioSnapshot {
+    const handle = AioContext.#open(this);
+    const { name, monitor, attached } = this;
+    return { name, monitor, attached, ...native.contextInspect(handle), stats: this.stats() };
+  }
+
+  /**
    * Ends it: handlers are removed, timers and bottom halves are closed without running, the GSource is destroyed.
    * It may be called from its own callbacks. Again: nothing.
    */
@@ -385,10 +542,10 @@ export class AioContext implements Disposable, AsyncDisposable {
     if (native.contextIsClosed(handle)) return;
     native.contextClose(handle);
     if (current.made === this) current.made = null;
-    this.#handlers.clear();
+    const error = (): AioError => new AioError('ERR_AIO_CLOSED', `AioContext ${this.#name} was closed`);
+    this.#handlers.clear(error());
     collectReleasedSlots();
-    for (const reject of [...this.#sleepers])
-      reject(new AioError('ERR_AIO_CLOSED', `AioContext ${this.#name} was closed`));
+    for (const reject of [...this.#sleepers]) reject(error());
   }
 
   [Symbol.dispose](): void {

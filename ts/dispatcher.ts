@@ -18,7 +18,7 @@ export interface Callee {
 }
 
 /** A callback with a slot of its own, in the simplest form. */
-export class Registration<Argument> implements Callee {
+export class Registration<Argument> {
   readonly slot: Slot;
   readonly #callback: Callback<Argument>;
   readonly #receiver: unknown;
@@ -41,7 +41,7 @@ export class Registration<Argument> implements Callee {
 }
 
 /** A callback that is called once. */
-export class Oneshot implements Callee {
+export class Oneshot {
   readonly #callback: Callback<undefined>;
   /** What has to stay alive until then. */
   readonly owner: object;

@@ -1,9 +1,11 @@
-import { checkFunction, checkObject, invalidValue, nameOf } from './arguments.js';
+import { constants } from 'node:os';
+
+import { checkBoolean, checkFunction, checkObject, invalidValue, nameOf } from './arguments.js';
 import type { AioContext } from './context.js';
-import { hold, letGo, Registration } from './dispatcher.js';
-import type { AioError } from './errors.js';
+import { allocateSlot, hold, inScope, invoke, letGo, run, type Callback } from './dispatcher.js';
+import { AioError } from './errors.js';
 import { native } from './load.js';
-import type { ContextHandle, Slot } from './native.js';
+import type { ContextHandle, FdEvents, Slot } from './native.js';
 import { notifierParts, type EventNotifier, type NotifierWatcher } from './notifier.js';
 
 /**
@@ -21,6 +23,11 @@ export interface FdHandler {
    * error is treated like one that a callback has thrown.
    */
   error?(error: AioError): void;
+  /**
+   * Whether it serves a client outside of the program: it is held back between `AioContext.disableExternal()` and
+   * `enableExternal()`. The original's `is_external`.
+   */
+  external?: boolean;
   /** What it is called in messages. */
   name?: string;
 }
@@ -31,125 +38,295 @@ export interface NotifierHandler {
   read(notifier: EventNotifier): void;
   /** The handler is dead and removed, see {@link FdHandler}. */
   error?(error: AioError): void;
+  /** Whether it serves a client outside of the program, see {@link FdHandler}. */
+  external?: boolean;
   /** What it is called in messages. */
   name?: string;
 }
 
-interface Registered {
-  readonly read: Registration<unknown> | undefined;
-  readonly write: Registration<unknown> | undefined;
-  readonly error: Registration<unknown>;
+/** What is watched: whether a file descriptor can be read, or written. */
+export type Direction = 'read' | 'write';
+
+/** Who awaits that once; told one way or the other, and then forgotten. */
+export interface Waiter {
+  ready(): void;
+  fail(error: Error): void;
 }
 
-const noSlot: Slot = -1;
+const readEvent = 1;
+const writeEvent = 2;
+
+/** What a script has given to be called, captured. */
+interface Callbacks {
+  readonly handler: object;
+  readonly read: Callback<unknown> | undefined;
+  readonly write: Callback<unknown> | undefined;
+  readonly error: Callback<unknown> | undefined;
+  readonly external: boolean;
+  readonly name: string | undefined;
+}
+
+/** The callbacks of `handler`, of which it has at least one. Its getters may do anything. */
+function capture(handler: FdHandler | NotifierHandler, isNotifier: boolean): Callbacks {
+  checkObject(handler, 'handler');
+  // The methods are called with the handler for their `this`.
+  // eslint-disable-next-line @typescript-eslint/unbound-method
+  const { read, error, external = false } = handler;
+  // eslint-disable-next-line @typescript-eslint/unbound-method
+  const write = isNotifier ? undefined : (handler as FdHandler).write;
+  if (isNotifier || read !== undefined) checkFunction(read, 'handler.read');
+  if (write !== undefined) checkFunction(write, 'handler.write');
+  if (!read && !write) throw invalidValue('handler', 'must have a method read or write', handler);
+  const name = nameOf(handler, read ?? write);
+  if (error !== undefined) checkFunction(error, 'handler.error');
+  checkBoolean(external, 'handler.external');
+  return { handler, read: scoped(read), write: scoped(write), error: scoped(error), external, name };
+}
+
+function scoped(method: unknown): Callback<unknown> | undefined {
+  return method === undefined ? undefined : inScope(method as Callback<unknown>);
+}
+
+/**
+ * One file descriptor: the callbacks of its handler, if it has one, and who awaits it. C knows it as one handler, for
+ * the directions that either wants. There may be tens of thousands (benchmark memory).
+ */
+class Watch {
+  readonly table: HandlerTable;
+  readonly fd: number;
+  /** What the callbacks are given: the file descriptor, or the notifier that it is of. */
+  readonly subject: number | EventNotifier;
+  readonly handler: object | undefined;
+  readonly read: Callback<unknown> | undefined;
+  readonly write: Callback<unknown> | undefined;
+  readonly error: Callback<unknown> | undefined;
+  readonly external: boolean;
+  readonly name: string | undefined;
+  waiters: { readonly read: Set<Waiter>; readonly write: Set<Waiter> } | undefined;
+  /** By what C calls it, and what C watches for. */
+  slot: Slot = -1;
+  armed: FdEvents = 0;
+
+  constructor(table: HandlerTable, fd: number, subject: number | EventNotifier, callbacks?: Callbacks) {
+    this.table = table;
+    this.fd = fd;
+    this.subject = subject;
+    this.handler = callbacks?.handler;
+    this.read = callbacks?.read;
+    this.write = callbacks?.write;
+    this.error = callbacks?.error;
+    this.external = callbacks?.external ?? false;
+    this.name = callbacks ? callbacks.name : 'readiness';
+  }
+
+  /** A `Callee`'s. @internal */
+  [run](what: unknown): void {
+    if (what === undefined) this.table.ready(this, 'read');
+    else if (what === writeEvent) this.table.ready(this, 'write');
+    else this.table.die(this, what as AioError);
+  }
+
+  get wanted(): FdEvents {
+    const { read, write, waiters } = this;
+    return (read || waiters?.read.size ? readEvent : 0) | (write || waiters?.write.size ? writeEvent : 0);
+  }
+
+  /** Those who await the direction, who are forgotten. */
+  take(direction: Direction): readonly Waiter[] {
+    const waiters = this.waiters?.[direction];
+    if (!waiters?.size) return [];
+    const taken = [...waiters];
+    waiters.clear();
+    return taken;
+  }
+
+  failWaiters(error: Error): void {
+    for (const direction of ['read', 'write'] as const)
+      for (const waiter of this.take(direction)) waiter.fail(error);
+  }
+}
+
+function busy(fd: number, direction: Direction, why: string): AioError {
+  return new AioError('ERR_AIO_FD_BUSY', `fd ${fd} ${why} for ${direction}`);
+}
 
 /** The handlers of one context, by file descriptor. They stay alive, and their context, until they are removed. */
 export class HandlerTable implements NotifierWatcher {
-  readonly #context: AioContext;
+  /** Its handlers keep it alive. */
+  readonly context: AioContext;
   readonly #handle: ContextHandle;
-  readonly #registered = new Map<number, Registered>();
+  /**
+   * By file descriptor, without holes. A `Map` keeps what is deleted until it is rebuilt: to delete and set one of ten
+   * thousand again took it 10 µs (benchmark fd-register).
+   */
+  readonly #watches: (Watch | undefined)[] = [];
 
   constructor(context: AioContext, handle: ContextHandle) {
-    this.#context = context;
+    this.context = context;
     this.#handle = handle;
   }
 
   setFd(fd: number, handler: FdHandler | null): void {
-    if (handler === null) {
-      this.#remove(fd);
-      return;
-    }
-    checkObject(handler, 'handler');
-    // The methods are called with the handler for their `this`.
-    // eslint-disable-next-line @typescript-eslint/unbound-method
-    const { read, write } = handler;
-    if (read !== undefined) checkFunction(read, 'handler.read');
-    if (write !== undefined) checkFunction(write, 'handler.write');
-    if (!read && !write) throw invalidValue('handler', 'must have a method read or write', handler);
-    const name = nameOf(handler, read ?? write);
-    const died = this.#death(fd, handler);
-    this.#set(
-      fd,
-      died,
-      read && new Registration(this.#context, read, handler, fd),
-      write && new Registration(this.#context, write, handler, fd),
-      (readSlot, writeSlot, errorSlot) => {
-        native.setFdHandler(this.#handle, fd, readSlot, writeSlot, errorSlot, name);
-      },
-    );
+    if (handler === null) this.#unsetCallbacks(fd);
+    else this.#setCallbacks(fd, fd, capture(handler, false));
   }
 
   setNotifier(notifier: EventNotifier, handler: NotifierHandler | null): void {
     const { handle, watchers } = notifierParts(notifier, 'notifier');
-    const { fd } = notifier;
-    if (handler === null) {
-      this.#remove(fd);
+    const callbacks = handler === null ? undefined : capture(handler, true);
+    const fd = native.notifierFd(handle);
+    if (fd < 0) throw new AioError('ERR_AIO_CLOSED', 'The notifier is closed');
+    if (callbacks) {
+      this.#setCallbacks(fd, notifier, callbacks);
+      watchers.add(this);
+    } else {
+      this.#unsetCallbacks(fd);
       watchers.delete(this);
-      return;
     }
-    checkObject(handler, 'handler');
-    // eslint-disable-next-line @typescript-eslint/unbound-method
-    const { read } = handler;
-    checkFunction(read, 'handler.read');
-    const name = nameOf(handler, read);
-    const died = this.#death(fd, handler);
-    this.#set(
-      fd,
-      died,
-      new Registration(this.#context, read, handler, notifier),
-      undefined,
-      (readSlot, _, errorSlot) => {
-        native.setNotifierHandler(this.#handle, handle, readSlot, errorSlot, name);
-      },
-    );
-    watchers.add(this);
+  }
+
+  /** Throws if the direction cannot be awaited now. */
+  checkFree(fd: number, direction: Direction): void {
+    if (this.#watches[fd]?.[direction]) throw busy(fd, direction, 'has a handler');
+    native.checkFdOpen(fd);
+  }
+
+  /** Tells `waiter` when `fd` is ready in that direction; or throws. */
+  wait(fd: number, direction: Direction, waiter: Waiter): void {
+    const watch = this.#watches[fd] ?? new Watch(this, fd, fd);
+    if (watch[direction]) throw busy(fd, direction, 'has a handler');
+    watch.waiters ??= { read: new Set(), write: new Set() };
+    watch.waiters[direction].add(waiter);
+    if (watch.wanted === watch.armed) return;
+    try {
+      this.#arm(watch);
+    } catch (error) {
+      watch.waiters[direction].delete(waiter);
+      throw error;
+    }
+  }
+
+  /** Undoes {@link wait}. */
+  stopWaiting(fd: number, direction: Direction, waiter: Waiter): void {
+    const watch = this.#watches[fd];
+    // If it is not open any more the next event will tell, or the next wait: here nobody can be told.
+    if (watch?.waiters?.[direction].delete(waiter)) this.#settle(watch);
+  }
+
+  ready(watch: Watch, direction: Direction): void {
+    const waiters = watch.take(direction);
+    const callback = watch[direction];
+    // Of one event C calls for reading, then for writing: but not if it is armed anew in between, and so one who
+    // reads all the time would keep another from writing. So it stays as it is, for one event more at most.
+    const isLast = direction === 'write' || !(watch.armed & writeEvent);
+    const error = isLast || (!callback && waiters.length === 0) ? this.#settle(watch) : undefined;
+    for (const waiter of waiters) waiter.ready();
+    if (error) this.die(watch, error);
+    else if (callback) invoke(callback, watch.handler, watch.subject);
+  }
+
+  /** The file descriptor was closed while it was watched. */
+  die(watch: Watch, error: AioError): void {
+    this.#remove(watch);
+    watch.failWaiters(error);
+    if (watch.error) invoke(watch.error, watch.handler, error);
+    else if (watch.handler) throw error;
   }
 
   unwatch(fd: number): void {
-    if (this.#registered.has(fd)) this.#remove(fd);
+    const watch = this.#watches[fd];
+    if (!watch) return;
+    this.#remove(watch);
+    const details = { errno: -constants.errno.EBADF, syscall: 'close' };
+    watch.failWaiters(new AioError('EBADF', `The notifier of fd ${fd} was closed: EBADF`, details));
   }
 
   /** After the context has been closed. */
-  clear(): void {
-    for (const fd of [...this.#registered.keys()]) this.#letGo(fd);
+  clear(error: Error): void {
+    for (const watch of [...this.#watches]) {
+      if (!watch) continue;
+      this.#forget(watch);
+      watch.failWaiters(error);
+    }
   }
 
-  /** What is called when the handler of `fd` has died. */
-  #death(fd: number, handler: FdHandler | NotifierHandler): (error: AioError) => void {
-    // eslint-disable-next-line @typescript-eslint/unbound-method
-    const { error: onError } = handler;
-    if (onError !== undefined) checkFunction(onError, 'handler.error');
-    return (error) => {
-      this.#remove(fd);
-      if (onError === undefined) throw error;
-      onError.call(handler, error);
-    };
+  #setCallbacks(fd: number, subject: number | EventNotifier, callbacks: Callbacks): void {
+    const old = this.#watches[fd];
+    if (old?.waiters)
+      for (const direction of ['read', 'write'] as const)
+        if (callbacks[direction] && old.waiters[direction].size > 0)
+          throw busy(fd, direction, 'is being awaited');
+    const watch = new Watch(this, fd, subject, callbacks);
+    watch.waiters = old?.waiters;
+    this.#arm(watch);
   }
 
-  #set(
-    fd: number,
-    died: (error: AioError) => void,
-    read: Registration<unknown> | undefined,
-    write: Registration<unknown> | undefined,
-    register: (read: Slot, write: Slot, error: Slot) => void,
-  ): void {
-    const error = new Registration<unknown>(this.#context, died, undefined, undefined);
-    register(read?.slot ?? noSlot, write?.slot ?? noSlot, error.slot);
-    this.#letGo(fd);
-    for (const registration of [read, write, error]) if (registration) hold(registration.slot, registration);
-    this.#registered.set(fd, { read, write, error });
+  /** Those who await go on doing so. */
+  #unsetCallbacks(fd: number): void {
+    const old = this.#watches[fd];
+    if (!old) native.removeFdHandler(this.#handle, fd);
+    if (!old?.handler) return;
+    const watch = new Watch(this, fd, fd);
+    watch.waiters = old.waiters;
+    if (watch.wanted === 0) {
+      this.#remove(old);
+      return;
+    }
+    try {
+      this.#arm(watch);
+    } catch (error) {
+      this.#remove(old);
+      watch.failWaiters(error as Error);
+    }
   }
 
-  #remove(fd: number): void {
-    native.removeFdHandler(this.#handle, fd);
-    this.#letGo(fd);
+  /** Has C watch for what is wanted by now; in place of what it watched for before, unless this throws. */
+  #arm(watch: Watch): void {
+    const { fd, subject, wanted, external, name } = watch;
+    const old = this.#watches[fd];
+    const slot = allocateSlot();
+    if (typeof subject === 'number') native.setFdHandler(this.#handle, fd, wanted, external, name, slot);
+    else
+      native.setNotifierHandler(
+        this.#handle,
+        notifierParts(subject, 'notifier').handle,
+        wanted,
+        external,
+        name,
+        slot,
+      );
+    if (old) letGo(old.slot, old);
+    hold(slot, watch);
+    watch.slot = slot;
+    watch.armed = wanted;
+    while (this.#watches.length <= fd) this.#watches.push(undefined);
+    this.#watches[fd] = watch;
   }
 
-  #letGo(fd: number): void {
-    const registered = this.#registered.get(fd);
-    if (!registered) return;
-    this.#registered.delete(fd);
-    const { read, write, error } = registered;
-    for (const registration of [read, write, error]) if (registration) letGo(registration.slot, registration);
+  /** Where less is wanted than before: has C watch for no more than that. Gives the error if `fd` is not open. */
+  #settle(watch: Watch): AioError | undefined {
+    const { wanted } = watch;
+    if (wanted === watch.armed) return undefined;
+    if (wanted === 0) {
+      this.#remove(watch);
+      return undefined;
+    }
+    try {
+      this.#arm(watch);
+      return undefined;
+    } catch (error) {
+      if (error instanceof AioError && error.code === 'EBADF') return error;
+      throw error;
+    }
+  }
+
+  #remove(watch: Watch): void {
+    native.removeFdHandler(this.#handle, watch.fd);
+    this.#forget(watch);
+  }
+
+  #forget(watch: Watch): void {
+    this.#watches[watch.fd] = undefined;
+    letGo(watch.slot, watch);
   }
 }

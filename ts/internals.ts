@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkBoolean } from './arguments.js';
 import { contextHandle, type AioContext } from './context.js';
 import { enterDriver, leaveDriver } from './dispatcher.js';
 import { native } from './load.js';
@@ -67,6 +68,18 @@ export function dispatch(context: AioContext): boolean {
  */
 export function computeTimeoutNs(context: AioContext): bigint {
   return native.contextComputeTimeout(contextHandle(context, 'context'));
+}
+
+/**
+ * Whether a handler would be called now, were it ready. The original's `aio_node_check`.
+ *
+ * @param external - whether it is external
+ * @throws `ERR_AIO_CLOSED`
+ */
+export function nodeCheck(context: AioContext, external: boolean): boolean {
+  const handle = contextHandle(context, 'context');
+  checkBoolean(external, 'external');
+  return native.nodeCheck(handle, external);
 }
 
 /** Who has to be woken: bit 0 for the GSource, and 2 for each poll that may sleep. The original's `notify_me`. */

@@ -3,6 +3,7 @@
  * before it gets here.
  */
 
+import type { NativeSnapshot } from './inspect.js';
 import type { AioStats } from './stats.js';
 
 declare const kind: unique symbol;
@@ -15,9 +16,13 @@ export type ClockHandle = Handle<'clock'>;
 export type ContextHandle = Handle<'context'>;
 export type MainContextHandle = Handle<'main context'>;
 export type NotifierHandle = Handle<'notifier'>;
+export type SignalHandle = Handle<'signal'>;
 
 /** An index of the table of ts/dispatcher.ts. */
 export type Slot = number;
+
+/** What of a file descriptor is watched: 1 for reading, 2 for writing, or their sum; 0 for neither. */
+export type FdEvents = number;
 
 /** What a call that drives callbacks gives: `undefined` if JavaScript was terminated meanwhile. */
 export type Driven = boolean | undefined;
@@ -111,23 +116,29 @@ export interface Native {
   clockSetEnabled(clock: ClockHandle, enabled: boolean): void;
   clockDeadlineNs(clock: ClockHandle, external: boolean): bigint;
 
-  // handler.cc: a slot of -1 for no callback
+  // handler.cc: the slot is called without an argument for reading, with 2 for writing, with an error at the end
   setFdHandler(
     context: ContextHandle,
     fd: number,
-    read: Slot,
-    write: Slot,
-    error: Slot,
+    events: FdEvents,
+    external: boolean,
     name: string | undefined,
+    slot: Slot,
   ): void;
   setNotifierHandler(
     context: ContextHandle,
     notifier: NotifierHandle,
-    read: Slot,
-    error: Slot,
+    events: FdEvents,
+    external: boolean,
     name: string | undefined,
+    slot: Slot,
   ): void;
   removeFdHandler(context: ContextHandle, fd: number): void;
+  checkFdOpen(fd: number): void;
+  disableExternal(context: ContextHandle): void;
+  enableExternal(context: ContextHandle): void;
+  externalDisabled(context: ContextHandle): boolean;
+  nodeCheck(context: ContextHandle, external: boolean): boolean;
 
   // notifier.cc
   notifierNew(active: boolean): NotifierHandle;
@@ -135,6 +146,18 @@ export interface Native {
   notifierSet(notifier: NotifierHandle): void;
   notifierTestAndClear(notifier: NotifierHandle): boolean;
   notifierClose(notifier: NotifierHandle): void;
+
+  // inspect.cc
+  contextInspect(context: ContextHandle): NativeSnapshot;
+
+  // signal.cc
+  signalWatch(context: ContextHandle, signal: number, name: string | undefined, slot: Slot): SignalHandle;
+  signalClose(signal: SignalHandle): void;
+
+  // child.cc
+  pidfdOpen(pid: number): number;
+  /** Its code, or minus its signal; `undefined` if it cannot be known. */
+  childStatus(pidfd: number, reap: boolean): number | undefined;
 
   // main-context.cc
   mainContextDefault(): MainContextHandle;

@@ -1,8 +1,8 @@
 /**
- * Counters of a context, each since it was made. `bhsRun`, `handlersDispatched` and `timersFired` count callbacks.
+ * Counters of a context, each since it was made: see `AioContext.stats()`.
  */
 export interface AioStats {
-  /** Calls of `poll()`. */
+  /** Calls of `poll()`, and those that `waitWhile()` and `blockOn()` make. */
   readonly polls: number;
   /** Runs of the GSource's prepare. */
   readonly prepares: number;
@@ -12,22 +12,24 @@ export interface AioStats {
   readonly dispatches: number;
   /** Iterations of GLib's whose zero timeout or wake-up came from this context, and in which it then ran nothing. */
   readonly emptyIterations: number;
-  /** System calls of `poll()` that wait for file descriptors. */
+  /** System calls of `poll()` that wait for file descriptors, also with a timeout of zero. */
   readonly waits: number;
   /** Those of `waits` that had a timeout of zero. */
   readonly zeroWaits: number;
   /** Those of `waits` that could block, yet ended before their deadline with nothing to run. */
   readonly emptyWaits: number;
-  /** Wake-ups that were written to the eventfd. */
+  /** Wake-ups that were written to the eventfd, by system calls: only while somebody may be waiting. */
   readonly eventfdWrites: number;
-  /** Times they were read again. */
+  /** System calls that have read them again. */
   readonly eventfdReads: number;
-  /** Bottom halves run. */
+  /** Callbacks of bottom halves run, those of `scheduleOneshot()` and of signals too. */
   readonly bhsRun: number;
   /** Callbacks of file descriptors and notifiers run. */
   readonly handlersDispatched: number;
-  /** Timers fired. */
+  /** Callbacks of timers run, those of `sleep()` and of timeouts too. */
   readonly timersFired: number;
+  /** Changes from one monitor to another, which `'auto'` makes; see `AioContext.monitor`. */
+  readonly monitorSwitches: number;
   /** Whether a poll or a dispatch is under way. The original's `dispatching`. */
   readonly dispatching: boolean;
 }

@@ -1,0 +1,815 @@
+import assert from 'node:assert/strict';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { getEventListeners } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+
+import { EventNotifier } from 'aio-gsource';
+import { pipe, tryRead } from 'aio-gsource/fds';
+
+import {
+  aioError,
+  closedError,
+  drain,
+  fill,
+  type Loop,
+  matrix,
+  packageRoot,
+  whereClosingTells,
+  withLoop,
+  write,
+} from './helpers.js';
+
+const abortError = { name: 'AbortError', code: 'ABORT_ERR' };
+const busyError = aioError('ERR_AIO_FD_BUSY');
+const badFdError = aioError('EBADF', { errno: -9 });
+const never = (): void => {
+  assert.fail('not to be called');
+};
+
+/** What became of a promise so far. */
+class Fate<T> {
+  state: 'pending' | 'fulfilled' | 'rejected' = 'pending';
+  value: T | undefined;
+  error: unknown;
+
+  constructor(promise: Promise<T>) {
+    promise.then(
+      (value) => {
+        this.state = 'fulfilled';
+        this.value = value;
+      },
+      (error: unknown) => {
+        this.state = 'rejected';
+        this.error = error;
+      },
+    );
+  }
+}
+
+/** Promises progress after a callback. */
+function progress(loop: Loop): void {
+  let ran = false;
+  loop.ctx.scheduleOneshot(() => (ran = true));
+  loop.until(() => ran);
+}
+
+/** Drives until the promise is settled. */
+function settle<T>(loop: Loop, promise: Promise<T>): T {
+  const fate = new Fate(promise);
+  progress(loop);
+  loop.until(() => fate.state !== 'pending');
+  if (fate.state === 'rejected') throw fate.error;
+  return fate.value as T;
+}
+
+const dispatched = (loop: Loop): number => loop.ctx.stats().handlersDispatched;
+
+/** Checks that nothing is watched that is ready: a wait of 30 ms is one, and calls nothing. */
+function assertQuiet(loop: Loop): void {
+  const before = dispatched(loop);
+  assert.equal(loop.step(), false);
+  const waitsOf = (): number => loop.ctx.stats().waits + loop.ctx.stats().prepares;
+  const waits = waitsOf();
+  settle(loop, loop.ctx.sleep(30));
+  assert.ok(waitsOf() - waits < 10, `${String(waitsOf() - waits)} waits`);
+  assert.equal(dispatched(loop), before);
+}
+
+function iterator(iterable: AsyncIterable<void>): Required<AsyncIterator<void, undefined>> {
+  return iterable[Symbol.asyncIterator]() as Required<AsyncIterator<void, undefined>>;
+}
+/** Takes turns until the function says that it is enough. */
+async function takeTurns(iterable: AsyncIterable<void>, isEnough: () => boolean): Promise<void> {
+  for await (const nothing of iterable) {
+    assert.equal(nothing, undefined);
+    if (isEnough()) break;
+  }
+}
+
+const value = { done: false, value: undefined };
+const end = { done: true, value: undefined };
+
+describe('AioContext: whenReadable and whenWritable', () => {
+  matrix('resolves when it can be read, and not before', (loop) => {
+    const { read, write: other } = loop.pipe();
+    const fate = new Fate(loop.ctx.whenReadable(read));
+
+    loop.steps(3);
+    assert.equal(fate.state, 'pending');
+    write(other, 'x');
+    loop.step();
+
+    assert.equal(fate.state, 'fulfilled');
+    assert.equal(fate.value, undefined);
+    assert.equal(drain(read), 'x');
+  });
+
+  matrix('resolves when it can be written, and not before', (loop) => {
+    const { read, write: other } = loop.pipe();
+    fill(other);
+    const fate = new Fate(loop.ctx.whenWritable(other));
+
+    loop.steps(3);
+    assert.equal(fate.state, 'pending');
+    drain(read);
+    loop.step();
+
+    assert.equal(fate.state, 'fulfilled');
+  });
+
+  matrix('resolves at the end and in error too', (loop) => {
+    const [first, second] = [loop.pipe(), loop.pipe()];
+    fill(second.write);
+    const fates = [
+      new Fate(loop.ctx.whenReadable(first.read)),
+      new Fate(loop.ctx.whenWritable(second.write)),
+    ];
+    loop.step();
+    assert.deepEqual(
+      fates.map(({ state }) => state),
+      ['pending', 'pending'],
+    );
+
+    loop.closeFd(first.write);
+    loop.closeFd(second.read);
+    loop.until(() => fates.every(({ state }) => state === 'fulfilled'));
+    assertQuiet(loop);
+  });
+
+  matrix('is level-triggered: what is not read lets the next one end too', (loop) => {
+    const { read, write: other } = loop.pipe();
+    write(other, 'x');
+
+    for (let i = 0; i < 3; i++) settle(loop, loop.ctx.whenReadable(read));
+
+    assert.equal(drain(read), 'x');
+  });
+
+  matrix('a file can always be read', (loop) => {
+    const file = openSync(`${packageRoot}/package.json`, 'r');
+    try {
+      settle(loop, loop.ctx.whenReadable(file));
+      assertQuiet(loop);
+    } finally {
+      closeSync(file);
+    }
+  });
+
+  matrix('all that wait for one readiness go on, after one callback', (loop) => {
+    const { read, write: other } = loop.pipe();
+    const order: number[] = [];
+    const count = 5;
+    for (let i = 0; i < count; i++)
+      loop.ctx.whenReadable(read).then(
+        () => order.push(i),
+        () => order.push(-1),
+      );
+    loop.step();
+    const before = dispatched(loop);
+
+    write(other, 'x');
+    loop.steps(3);
+
+    assert.deepEqual(order, [0, 1, 2, 3, 4]);
+    assert.equal(dispatched(loop), before + 1);
+  });
+
+  matrix('what nobody awaits any more is not watched', (loop) => {
+    const [left, right] = loop.socketPair();
+    write(right, 'x');
+
+    settle(loop, loop.ctx.whenReadable(left));
+    assertQuiet(loop);
+    settle(loop, loop.ctx.whenWritable(left));
+    assertQuiet(loop);
+  });
+
+  matrix('both directions are awaited each by itself', (loop) => {
+    const [left, right] = loop.socketPair();
+    const readable = new Fate(loop.ctx.whenReadable(left));
+    settle(loop, loop.ctx.whenWritable(left));
+    assert.equal(readable.state, 'pending');
+    assertQuiet(loop);
+
+    write(right, 'x');
+    loop.until(() => readable.state === 'fulfilled');
+    assertQuiet(loop);
+  });
+
+  matrix('one direction that is ready and not awaited does not spin while the other is awaited', (loop) => {
+    const [left, right] = loop.socketPair();
+    fill(left);
+    write(right, 'x');
+    const writable = new Fate(loop.ctx.whenWritable(left));
+
+    settle(loop, loop.ctx.whenReadable(left));
+    loop.steps(2); // it may be found ready once more
+    assertQuiet(loop);
+    assert.equal(writable.state, 'pending');
+
+    drain(right);
+    loop.until(() => writable.state === 'fulfilled');
+    assertQuiet(loop);
+  });
+
+  withLoop('blockOn drives it', (loop) => {
+    const { read, write: other } = loop.pipe();
+    loop.ctx.scheduleOneshot(() => {
+      write(other, 'x');
+    });
+
+    loop.ctx.blockOn(loop.ctx.whenReadable(read));
+
+    assert.equal(drain(read), 'x');
+  });
+
+  describe('beside a handler', () => {
+    matrix('the direction that the handler has not can be awaited', (loop) => {
+      const [left, right] = loop.socketPair();
+      fill(left);
+      let text = '';
+      const handler = {
+        read(this: unknown, fd: number): void {
+          assert.equal(this, handler);
+          text += drain(fd);
+        },
+      };
+      loop.ctx.setFdHandler(left, handler);
+      const fate = new Fate(loop.ctx.whenWritable(left));
+
+      write(right, 'one');
+      loop.until(() => text === 'one');
+      assert.equal(fate.state, 'pending');
+      drain(right);
+      loop.until(() => fate.state === 'fulfilled');
+      write(right, 'two');
+      loop.until(() => text === 'onetwo');
+
+      assertQuiet(loop);
+    });
+
+    matrix('handlers come and go while the other direction is awaited', (loop) => {
+      const [left, right] = loop.socketPair();
+      const seen: string[] = [];
+      const fate = new Fate(loop.ctx.whenReadable(left));
+      const handler = (name: string) => ({
+        write(fd: number): void {
+          seen.push(name);
+          loop.ctx.setFdHandler(fd, null);
+        },
+      });
+      loop.ctx.setFdHandler(left, handler('first'));
+      loop.ctx.setFdHandler(left, handler('second'));
+
+      loop.steps(3);
+      assert.deepEqual(seen, ['second']);
+      assert.equal(fate.state, 'pending');
+      loop.ctx.setFdHandler(left, null);
+      loop.ctx.setFdHandler(left, null);
+      write(right, 'x');
+      loop.until(() => fate.state === 'fulfilled');
+
+      assertQuiet(loop);
+    });
+
+    matrix("ERR_AIO_FD_BUSY: a direction is one handler's, or is awaited", (loop) => {
+      const { ctx } = loop;
+      const [left, right] = loop.socketPair();
+      const read = never;
+      const writeTo = never;
+      fill(left);
+
+      ctx.setFdHandler(left, { read });
+      assert.throws(() => {
+        settle(loop, ctx.whenReadable(left));
+      }, busyError);
+      assert.throws(() => ctx.readable(left), busyError);
+      const iterable = ctx.writable(left);
+      ctx.setFdHandler(left, { write: writeTo });
+      assert.throws(() => {
+        settle(loop, iterator(iterable).next());
+      }, busyError);
+      assert.throws(() => {
+        settle(loop, ctx.whenWritable(left));
+      }, busyError);
+      ctx.setFdHandler(left, null);
+
+      const fate = new Fate(ctx.whenReadable(left));
+      for (const handler of [{ read }, { read, write: writeTo }])
+        assert.throws(() => {
+          ctx.setFdHandler(left, handler);
+        }, busyError);
+      loop.steps(2);
+      assert.equal(fate.state, 'pending', 'the refused handler has changed nothing');
+
+      write(right, 'x');
+      loop.until(() => fate.state === 'fulfilled');
+      let calls = 0;
+      ctx.setFdHandler(left, { read: (fd) => (calls += drain(fd).length) });
+      loop.until(() => calls === 1);
+    });
+
+    matrix("ERR_AIO_FD_BUSY: a notifier's, too", (loop) => {
+      using notifier = new EventNotifier();
+      const fate = new Fate(loop.ctx.whenReadable(notifier.fd));
+      assert.throws(() => {
+        loop.ctx.setEventNotifier(notifier, { read: never });
+      }, busyError);
+
+      notifier.set();
+      loop.until(() => fate.state === 'fulfilled');
+      assert.equal(notifier.testAndClear(), true, 'only a handler clears it');
+      let calls = 0;
+      loop.ctx.setEventNotifier(notifier, { read: () => calls++ });
+      assert.throws(() => loop.ctx.readable(notifier.fd), busyError);
+      settle(loop, loop.ctx.whenWritable(notifier.fd));
+      notifier.set();
+      loop.steps(3);
+
+      assert.equal(calls, 1, 'it is cleared before the call, as without anyone waiting');
+    });
+
+    matrix('who reads all the time keeps no other from writing', (loop) => {
+      const [left, right] = loop.socketPair();
+      write(right, 'never drained');
+      let [reads, writes] = [0, 0];
+      loop.ctx.setFdHandler(left, { write: () => writes++ });
+      const reading = takeTurns(loop.ctx.readable(left), () => ++reads === 20);
+
+      settle(loop, reading);
+
+      assert.ok(writes >= 10, `${String(writes)} writes beside ${String(reads)} reads`);
+    });
+
+    matrix('two loops, one of each direction, both make progress', (loop) => {
+      const [left, right] = loop.socketPair();
+      write(right, 'never drained');
+      let [reads, writes] = [0, 0];
+      const reading = takeTurns(loop.ctx.readable(left), () => ++reads === 20);
+      const writing = takeTurns(loop.ctx.writable(left), () => ++writes === 20);
+
+      const before = dispatched(loop);
+      settle(loop, Promise.all([reading, writing]));
+
+      assert.ok(dispatched(loop) - before < 60);
+      assertQuiet(loop);
+    });
+
+    withLoop('a handler keeps its async context, whoever joins it', (loop) => {
+      const storage = new AsyncLocalStorage<string>();
+      const [left, right] = loop.socketPair();
+      const seen: unknown[] = [];
+      storage.run('handler', () => {
+        loop.ctx.setFdHandler(left, { read: (fd) => seen.push(storage.getStore(), drain(fd)) });
+      });
+      const waiting = storage.run('waiter', () =>
+        loop.ctx.whenWritable(left).then(() => seen.push(storage.getStore())),
+      );
+
+      settle(loop, waiting);
+      write(right, 'x');
+      loop.step();
+
+      assert.deepEqual(seen, ['waiter', 'handler', 'x']);
+    });
+  });
+
+  describe('aborted', () => {
+    matrix('rejects, and nothing is watched any more', (loop) => {
+      const { read, write: other } = loop.pipe();
+      const controller = new AbortController();
+      const { signal } = controller;
+      const reason = new Error('the reason');
+      const waiting = loop.ctx.whenReadable(read, { signal });
+      const fate = new Fate(waiting);
+      loop.step();
+      assert.equal(getEventListeners(signal, 'abort').length, 1);
+
+      controller.abort(reason);
+      progress(loop);
+      assert.equal(fate.state, 'rejected');
+      assert.throws(
+        () => {
+          settle(loop, waiting);
+        },
+        { ...abortError, cause: reason },
+      );
+      write(other, 'x');
+
+      assertQuiet(loop);
+      assert.equal(getEventListeners(signal, 'abort').length, 0);
+    });
+
+    matrix('before: it is not even begun', (loop) => {
+      const { read, write: other } = loop.pipe();
+      write(other, 'x');
+      const signal = AbortSignal.abort('why');
+
+      assert.throws(
+        () => {
+          settle(loop, loop.ctx.whenReadable(read, { signal }));
+        },
+        { ...abortError, cause: 'why' },
+      );
+      assert.throws(
+        () => {
+          settle(loop, iterator(loop.ctx.readable(read, { signal })).next());
+        },
+        { ...abortError, cause: 'why' },
+      );
+
+      assertQuiet(loop);
+      assert.equal(getEventListeners(signal, 'abort').length, 0);
+    });
+
+    matrix('one of many: the others go on waiting', (loop) => {
+      const { read, write: other } = loop.pipe();
+      const controller = new AbortController();
+      const aborted = new Fate(loop.ctx.whenReadable(read, { signal: controller.signal }));
+      const others = [new Fate(loop.ctx.whenReadable(read)), new Fate(loop.ctx.whenReadable(read))];
+
+      controller.abort();
+      progress(loop);
+      loop.step();
+      assert.equal(aborted.state, 'rejected');
+      write(other, 'x');
+      loop.step();
+
+      assert.deepEqual(
+        others.map(({ state }) => state),
+        ['fulfilled', 'fulfilled'],
+      );
+    });
+
+    matrix('too late: the listener is gone', (loop) => {
+      const { read, write: other } = loop.pipe();
+      const controller = new AbortController();
+      const { signal } = controller;
+      write(other, 'x');
+
+      settle(loop, loop.ctx.whenReadable(read, { signal }));
+      assert.equal(getEventListeners(signal, 'abort').length, 0);
+      controller.abort();
+      loop.step();
+    });
+
+    withLoop('a failed call leaves no listener', (loop) => {
+      const { signal } = new AbortController();
+      assert.throws(() => {
+        settle(loop, loop.ctx.whenReadable(999_999, { signal }));
+      }, badFdError);
+      assert.equal(getEventListeners(signal, 'abort').length, 0);
+    });
+
+    withLoop('by a signal with methods of its own', (loop) => {
+      const { read, write: other } = loop.pipe();
+      const controller = new AbortController();
+      const { signal } = controller;
+      Object.assign(signal, { addEventListener: never, removeEventListener: never });
+      write(other, 'x');
+
+      settle(loop, loop.ctx.whenReadable(read, { signal }));
+      drain(read);
+      const fate = new Fate(loop.ctx.whenReadable(read, { signal }));
+      controller.abort();
+      progress(loop);
+
+      assert.equal(fate.state, 'rejected');
+    });
+  });
+
+  describe('that ends in an error', () => {
+    matrix('closing the context rejects what is pending, and frees it', (loop) => {
+      const { read } = loop.pipe();
+      const { signal } = new AbortController();
+      const errors: unknown[] = [];
+      for (const promise of [
+        loop.ctx.whenReadable(read, { signal }),
+        loop.ctx.whenReadable(read),
+        loop.ctx.whenWritable(read),
+        iterator(loop.ctx.readable(read, { signal })).next(),
+      ])
+        promise.then(never, (error: unknown) => errors.push(error));
+      // In a callback, so that promises progress after it.
+      loop.ctx.scheduleOneshot(() => {
+        loop.ctx.close();
+      });
+      try {
+        loop.step();
+      } catch (error) {
+        assert.equal((error as { code?: string }).code, 'ERR_AIO_CLOSED', String(error));
+      }
+
+      return Promise.resolve().then(() => {
+        assert.equal(errors.length, 4);
+        for (const error of errors)
+          assert.throws(() => {
+            throw error;
+          }, closedError);
+        assert.equal(getEventListeners(signal, 'abort').length, 0);
+      });
+    });
+
+    matrix('closing the context in what goes on', (loop) => {
+      const { read, write: other } = loop.pipe();
+      write(other, 'x');
+      const fate = new Fate(
+        loop.ctx.whenReadable(read).then(() => {
+          loop.ctx.close();
+          return loop.ctx.whenReadable(read);
+        }),
+      );
+
+      for (let i = 0; i < 8 && !loop.ctx.closed; i++) loop.step();
+
+      return Promise.resolve().then(() => {
+        assert.equal(fate.state, 'rejected');
+      });
+    });
+
+    withLoop('what is not open is EBADF, and what is no number is not taken for one', (loop) => {
+      const { read } = loop.pipe();
+      loop.closeFd(read);
+      for (const fd of [read, 999_999, 2 ** 31 - 1]) {
+        for (const direction of ['whenReadable', 'whenWritable'] as const)
+          assert.throws(() => {
+            settle(loop, loop.ctx[direction](fd));
+          }, badFdError);
+        for (const direction of ['readable', 'writable'] as const)
+          assert.throws(() => loop.ctx[direction](fd), badFdError);
+      }
+      assertQuiet(loop);
+    });
+
+    matrix(
+      'E4: closed while it is awaited: EBADF for all, and for the handler',
+      (loop) => {
+        const [left] = loop.socketPair();
+        fill(left);
+        const errors: unknown[] = [];
+        loop.ctx.setFdHandler(left, { read: never, error: (error) => errors.push(error) });
+        const fates = [new Fate(loop.ctx.whenWritable(left)), new Fate(loop.ctx.whenWritable(left))];
+        loop.step();
+
+        loop.closeFd(left);
+        loop.until(() => errors.length > 0);
+
+        for (const { error } of fates)
+          assert.throws(() => {
+            throw error;
+          }, badFdError);
+        assertQuiet(loop);
+      },
+      whereClosingTells,
+    );
+
+    matrix(
+      'E4: without a handler nobody else is told',
+      (loop) => {
+        const { read } = loop.pipe();
+        const fate = new Fate(loop.ctx.whenReadable(read));
+        loop.step();
+
+        loop.closeFd(read);
+        loop.until(() => fate.state !== 'pending');
+
+        assert.equal((fate.error as { code?: unknown }).code, 'EBADF');
+        assertQuiet(loop);
+      },
+      whereClosingTells,
+    );
+
+    matrix(
+      'E4: closed while both are awaited: what ends later has no one to tell, and does not spin',
+      (loop) => {
+        const [left] = loop.socketPair();
+        fill(left);
+        const controller = new AbortController();
+        const [first, second] = [
+          new Fate(loop.ctx.whenReadable(left, { signal: controller.signal })),
+          new Fate(loop.ctx.whenWritable(left)),
+        ];
+        loop.step();
+
+        loop.closeFd(left);
+        controller.abort();
+        progress(loop);
+        assert.equal(first.state, 'rejected');
+        loop.steps(4);
+        assertQuiet(loop);
+        if (second.state === 'rejected') assert.equal((second.error as { code?: unknown }).code, 'EBADF');
+      },
+    );
+
+    matrix('closing a notifier ends what waits for it', (loop) => {
+      const notifier = new EventNotifier();
+      loop.ctx.setEventNotifier(notifier, { read: never });
+      const fate = new Fate(loop.ctx.whenWritable(notifier.fd));
+
+      notifier.close();
+      progress(loop);
+
+      assert.equal((fate.error as { code?: unknown }).code, 'EBADF');
+      assertQuiet(loop);
+    });
+  });
+});
+
+describe('AioContext: readable and writable', () => {
+  matrix('a loop reads everything until the end', (loop) => {
+    const { read, write: other } = loop.pipe();
+    let text = '';
+    const reading = (async () => {
+      for await (const nothing of loop.ctx.readable(read)) {
+        assert.equal(nothing, undefined);
+        const buffer = Buffer.alloc(2);
+        const count = tryRead(read, buffer);
+        if (count === 0) return;
+        text += buffer.toString('latin1', 0, count ?? 0);
+      }
+    })();
+
+    for (const part of ['ab', 'cde', 'f']) {
+      write(other, part);
+      loop.until(() => text.endsWith(part.slice(-1)));
+    }
+    loop.closeFd(other);
+    settle(loop, reading);
+
+    assert.equal(text, 'abcdef');
+    assertQuiet(loop);
+  });
+
+  matrix('is watched only while a turn is awaited', (loop) => {
+    const { read, write: other } = loop.pipe();
+    const { signal } = new AbortController();
+    write(other, 'x');
+    const turns = iterator(loop.ctx.readable(read, { signal }));
+    assertQuiet(loop);
+
+    for (let i = 0; i < 3; i++) {
+      assert.deepEqual(settle(loop, turns.next()), value);
+      assertQuiet(loop);
+      assert.equal(getEventListeners(signal, 'abort').length, 0);
+    }
+    // Abandoned here: there is nothing left of it.
+  });
+
+  matrix('a turn is one registration: a callback each, and not one more', (loop) => {
+    const { read, write: other } = loop.pipe();
+    write(other, 'x');
+    const turns = iterator(loop.ctx.readable(read));
+    const before = dispatched(loop);
+
+    for (let i = 0; i < 10; i++) settle(loop, turns.next());
+
+    assert.equal(dispatched(loop), before + 10);
+  });
+
+  matrix('calls of next() at a time take one turn each, in their order', (loop) => {
+    const { read, write: other } = loop.pipe();
+    const order: number[] = [];
+    const turns = iterator(loop.ctx.readable(read));
+    for (let i = 0; i < 3; i++)
+      turns.next().then(
+        () => {
+          order.push(i);
+          drain(read);
+        },
+        () => order.push(-1),
+      );
+
+    for (let i = 0; i < 3; i++) {
+      loop.step();
+      assert.equal(order.length, i);
+      write(other, 'x');
+      loop.until(() => order.length > i);
+      assert.equal(order.length, i + 1);
+    }
+
+    assert.deepEqual(order, [0, 1, 2]);
+    assertQuiet(loop);
+  });
+
+  matrix('leaving the loop lets go of it', (loop) => {
+    const { read, write: other } = loop.pipe();
+    write(other, 'x');
+    const turns = loop.ctx.readable(read);
+
+    settle(
+      loop,
+      takeTurns(turns, () => true),
+    );
+    assertQuiet(loop);
+    assert.deepEqual(settle(loop, iterator(turns).next()), end, 'it is over');
+    const thrown = takeTurns(loop.ctx.readable(read), () => {
+      throw new Error('left');
+    });
+    assert.throws(() => {
+      settle(loop, thrown);
+    }, /left/);
+    assertQuiet(loop);
+  });
+
+  for (const how of ['return', 'throw'] as const)
+    matrix(`${how}() ends turns that are being awaited`, (loop) => {
+      const { read, write: other } = loop.pipe();
+      const { signal } = new AbortController();
+      const turns = iterator(loop.ctx.readable(read, { signal }));
+      const fates = [new Fate(turns.next()), new Fate(turns.next())];
+      loop.step();
+
+      if (how === 'return') assert.deepEqual(settle(loop, turns.return()), end);
+      else
+        assert.throws(() => {
+          settle(loop, turns.throw(new Error('thrown into it')));
+        }, /thrown into it/);
+      write(other, 'x');
+
+      assertQuiet(loop);
+      assert.deepEqual(
+        fates.map(({ value: each }) => each),
+        [end, end],
+      );
+      assert.deepEqual(settle(loop, turns.next()), end);
+      assert.equal(getEventListeners(signal, 'abort').length, 0);
+      assert.deepEqual(settle(loop, turns.return()), end);
+    });
+
+  matrix('an abort ends it with an AbortError', (loop) => {
+    const { read, write: other } = loop.pipe();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const turns = iterator(loop.ctx.readable(read, { signal }));
+    const fates = [new Fate(turns.next()), new Fate(turns.next())];
+    loop.step();
+
+    controller.abort('enough');
+    progress(loop);
+    write(other, 'x');
+
+    assert.equal(fates[0]?.state, 'rejected');
+    assert.throws(
+      () => {
+        throw fates[0]?.error;
+      },
+      { ...abortError, cause: 'enough' },
+    );
+    assert.deepEqual(fates[1]?.value, end);
+    assert.deepEqual(settle(loop, turns.next()), end);
+    assertQuiet(loop);
+  });
+
+  matrix('an abort between turns is thrown by the next one', (loop) => {
+    const { read, write: other } = loop.pipe();
+    write(other, 'x');
+    const controller = new AbortController();
+    const looping = takeTurns(loop.ctx.readable(read, { signal: controller.signal }), () => {
+      controller.abort();
+      return false;
+    });
+
+    assert.throws(() => {
+      settle(loop, looping);
+    }, abortError);
+    assertQuiet(loop);
+  });
+
+  withLoop('once the context is closed a turn is ERR_AIO_CLOSED', async (loop) => {
+    const { read } = loop.pipe();
+    const turns = iterator(loop.ctx.readable(read));
+    const pending = turns.next();
+    const [idle, other] = [loop.ctx.readable(read), loop.ctx.writable(read)];
+
+    loop.ctx.close();
+
+    await assert.rejects(pending, closedError);
+    assert.deepEqual(await turns.next(), end);
+    await assert.rejects(iterator(idle).next(), closedError);
+    await assert.rejects(iterator(other).next(), closedError);
+    assert.deepEqual(await iterator(idle).next(), end);
+  });
+
+  withLoop('a descriptor that was closed meanwhile is EBADF', (loop) => {
+    const { read } = loop.pipe();
+    const turns = iterator(loop.ctx.readable(read));
+    loop.closeFd(read);
+
+    assert.throws(() => {
+      settle(loop, turns.next());
+    }, badFdError);
+    assert.deepEqual(settle(loop, turns.next()), end);
+  });
+
+  withLoop('hundreds of turns that nobody ends leave nothing', (loop) => {
+    const ends = pipe();
+    write(ends.write, 'x');
+    for (let i = 0; i < 300; i++) {
+      const turns = iterator(loop.ctx.readable(ends.read));
+      settle(loop, turns.next());
+    }
+
+    assertQuiet(loop);
+    for (const fd of Object.values(ends)) closeSync(fd);
+  });
+});

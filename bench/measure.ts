@@ -3,6 +3,7 @@ export interface Subject {
   readonly shape: string;
   /** `ours`, or the name of a peer. */
   readonly subject: string;
+  /** Of how many the time is divided. */
   readonly operations: number;
   /** Does all operations, then calls `done`. */
   readonly run: (done: () => void) => void;
@@ -23,10 +24,12 @@ function time(run: (done: () => void) => void): Promise<number> {
   });
 }
 
-/**
- * Measures subjects, interleaved round by round, and prints one line of JSON a round and subject for run.ts, which
- * takes medians and ratios.
- */
+/** Prints a figure of one round for run.ts, which takes medians and ratios: a line of JSON. */
+export function printSample(shape: string, subject: string, value: number): void {
+  console.log(JSON.stringify({ shape, subject, value }));
+}
+
+/** Measures subjects, interleaved round by round, and prints a sample a round and subject. */
 export async function measure(
   subjects: readonly Subject[],
   { warmUpRounds = 30, rounds = 31 }: { warmUpRounds?: number; rounds?: number } = {},
@@ -34,7 +37,7 @@ export async function measure(
   for (let round = -warmUpRounds; round < rounds; round++) {
     for (const { shape, subject, operations, run } of subjects) {
       const ns = (await time(run)) / operations;
-      if (round >= 0) console.log(JSON.stringify({ shape, subject, ns }));
+      if (round >= 0) printSample(shape, subject, ns);
     }
   }
 }

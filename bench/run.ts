@@ -6,7 +6,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { benchmarks, type Benchmark } from './benchmarks.js';
-import { formatTable, parseSamples, summarize, type Row } from './results.js';
+import { formatTable, parseSamples, summarize, toJson, type Row, type Sample } from './results.js';
 
 const packageRoot = path.join(import.meta.dirname, '../..');
 const names = benchmarks.map(({ name }) => name).join(', ');
@@ -32,23 +32,28 @@ function parseOptions(): { chosen: readonly Benchmark[]; all: boolean; json: boo
 }
 
 /** Each runs in a process of its own: what one leaves in V8's heap and caches is not the next one's. */
-function run(benchmark: Benchmark): Row[] {
-  const program = path.join(packageRoot, benchmark.program);
-  const [command, ...args] = program.endsWith('.js') ? [process.execPath, program] : [program];
-  const { error, status, signal, stdout } = spawnSync(command, args, {
+function runProgram(program: string, display: boolean): Sample[] {
+  const command = [
+    ...(display ? [path.join(packageRoot, 'scripts/with-display')] : []),
+    ...(program.endsWith('.js') ? [process.execPath] : []),
+    path.join(packageRoot, program),
+  ];
+  const { error, status, signal, stdout } = spawnSync(command[0] ?? '', command.slice(1), {
     stdio: ['ignore', 'pipe', 'inherit'],
     encoding: 'utf8',
     maxBuffer: Infinity,
   });
   if (error) throw error;
-  if (status !== 0)
-    throw new Error(`${benchmark.program} ended with ${signal ?? `exit status ${status ?? '?'}`}`);
-  return summarize(benchmark, parseSamples(stdout));
+  if (status !== 0) throw new Error(`${program} ended with ${signal ?? `exit status ${status ?? '?'}`}`);
+  return parseSamples(stdout);
 }
 
-/** The form of one benchmark as JSON: its first row, and those of its further shapes. */
-function toJson([first, ...rows]: readonly Row[]): object {
-  return { ...first, rows };
+function run(benchmark: Benchmark): Row[] {
+  const { programs, display = false } = benchmark;
+  return summarize(
+    benchmark,
+    programs.flatMap((program) => runProgram(program, display)),
+  );
 }
 
 const { chosen, all, json } = parseOptions();

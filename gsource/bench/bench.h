@@ -7,7 +7,7 @@
 
 /*
  * Measures what a C benchmark compares, interleaved round by round. Prints one line of JSON a round and
- * subject, {"shape": …, "subject": …, "ns": …}, which bench/run.ts reads; it takes medians and ratios.
+ * subject, {"shape": …, "subject": …, "value": …}, which bench/run.ts reads; it takes medians and ratios.
  */
 
 #define BENCH_WARM_UP_ROUNDS 5
@@ -29,6 +29,22 @@ bench_now_ns (void)
   return now.tv_sec * G_GINT64_CONSTANT (1000000000) + now.tv_nsec;
 }
 
+/* What the process has used of all processors. */
+static inline gint64
+bench_cpu_ns (void)
+{
+  struct timespec used;
+
+  clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &used);
+  return used.tv_sec * G_GINT64_CONSTANT (1000000000) + used.tv_nsec;
+}
+
+static inline void
+bench_print (const char *shape, const char *subject, double value)
+{
+  printf ("{\"shape\": \"%s\", \"subject\": \"%s\", \"value\": %.3f}\n", shape, subject, value);
+}
+
 static inline void
 bench_run (const BenchCase *cases, guint n_cases)
 {
@@ -39,7 +55,6 @@ bench_run (const BenchCase *cases, guint n_cases)
 
         cases[i].run (cases[i].n_operations);
         if (round >= 0)
-          printf ("{\"shape\": \"%s\", \"subject\": \"%s\", \"ns\": %.3f}\n", cases[i].shape, cases[i].subject,
-                  (double) (bench_now_ns () - start) / cases[i].n_operations);
+          bench_print (cases[i].shape, cases[i].subject, (double) (bench_now_ns () - start) / cases[i].n_operations);
       }
 }

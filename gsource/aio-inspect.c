@@ -122,7 +122,7 @@ inspect_timers (AioTimerList *list, gpointer data)
   g_autoptr (GArray) own = g_array_new (FALSE, FALSE, sizeof (AioTimerInfo));
 
   pthread_mutex_lock (&list->lock);
-  for (AioTimer *timer = list->due_head; timer; timer = timer->due_next)
+  for (AioTimer *timer = list->due_head; timer; timer = timer->due.next)
     append_timer (list, timer, own);
   for (guint i = 0; i < list->n_heap; i++)
     append_timer (list, list->heap[i].timer, own);

@@ -3,12 +3,16 @@
 
 #include "aio-context-private.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #define HEAP_ARITY 4
+#define CACHE_LINE_ENTRIES 4 /* of 16 bytes */
 
 static gboolean
 entry_before (const AioTimerEntry *a, const AioTimerEntry *b)
 {
-  return a->expire_ns != b->expire_ns ? a->expire_ns < b->expire_ns : a->sequence < b->sequence;
+  return a->expire_ns != b->expire_ns ? a->expire_ns < b->expire_ns : a->timer->sequence < b->timer->sequence;
 }
 
 static void
@@ -65,14 +69,38 @@ heap_replace (AioTimerList *list, guint index, AioTimerEntry entry)
     heap_sift_down (list, index, entry);
 }
 
+/* What lies before the heap, so that entry 1, and with it the first child of each entry, begins a cache line. */
+#define HEAP_OFFSET (CACHE_LINE_ENTRIES - 1)
+
+static void
+heap_free (AioTimerList *list)
+{
+  if (list->heap)
+    free (list->heap - HEAP_OFFSET);
+}
+
+static void
+heap_grow (AioTimerList *list)
+{
+  guint size = MAX (CACHE_LINE_ENTRIES, list->heap_size * 2);
+  gsize line = CACHE_LINE_ENTRIES * sizeof (AioTimerEntry);
+  AioTimerEntry *heap = aligned_alloc (line, size * sizeof (AioTimerEntry) + line);
+
+  if (!heap)
+    g_error ("No memory for %u timers", size);
+  heap += HEAP_OFFSET;
+  if (list->n_heap > 0)
+    memcpy (heap, list->heap, list->n_heap * sizeof *heap);
+  heap_free (list);
+  list->heap = heap;
+  list->heap_size = size;
+}
+
 static void
 heap_insert (AioTimerList *list, AioTimerEntry entry)
 {
   if (list->n_heap == list->heap_size)
-    {
-      list->heap_size = MAX (4, list->heap_size * 2);
-      list->heap = g_renew (AioTimerEntry, list->heap, list->heap_size);
-    }
+    heap_grow (list);
   heap_sift_up (list, list->n_heap++, entry);
 }
 
@@ -90,10 +118,10 @@ heap_remove (AioTimerList *list, AioTimer *timer)
 static void
 due_append (AioTimerList *list, AioTimer *timer)
 {
-  timer->due_prev = list->due_tail;
-  timer->due_next = NULL;
+  timer->due.prev = list->due_tail;
+  timer->due.next = NULL;
   if (list->due_tail)
-    list->due_tail->due_next = timer;
+    list->due_tail->due.next = timer;
   else
     list->due_head = timer;
   list->due_tail = timer;
@@ -102,15 +130,14 @@ due_append (AioTimerList *list, AioTimer *timer)
 static void
 due_remove (AioTimerList *list, AioTimer *timer)
 {
-  if (timer->due_prev)
-    timer->due_prev->due_next = timer->due_next;
+  if (timer->due.prev)
+    timer->due.prev->due.next = timer->due.next;
   else
-    list->due_head = timer->due_next;
-  if (timer->due_next)
-    timer->due_next->due_prev = timer->due_prev;
+    list->due_head = timer->due.next;
+  if (timer->due.next)
+    timer->due.next->due.prev = timer->due.prev;
   else
-    list->due_tail = timer->due_prev;
-  timer->due_prev = timer->due_next = NULL;
+    list->due_tail = timer->due.prev;
 }
 
 static void
@@ -153,7 +180,7 @@ report_leaks (AioTimerList *list)
   for (AioTimer *timer = list->owned; timer; timer = timer->owned_next)
     report_leak (list, timer);
   /* Those in their owner's memory are known only while they are armed. */
-  for (AioTimer *timer = list->due_head; timer; timer = timer->due_next)
+  for (AioTimer *timer = list->due_head; timer; timer = timer->due.next)
     if (timer->ref_count == 0)
       report_leak (list, timer);
   for (guint i = 0; i < list->n_heap; i++)
@@ -196,22 +223,26 @@ aio_timer_list_free (AioTimerList *list)
   aio_clock_remove_list (list->clock, list);
   aio_clock_unref (list->clock);
   pthread_mutex_destroy (&list->lock);
-  g_free (list->heap);
+  heap_free (list);
   g_free (list);
 }
 
 void
 aio_timer_list_arm (AioTimerList *list, AioTimer *timer, gint64 expire_ns)
 {
-  AioTimerEntry entry = { expire_ns, list->next_sequence++, timer };
+  AioTimerEntry entry = { expire_ns, timer };
 
   /* Moved rather than removed and inserted: half the work (benchmark timers). */
   if (timer->heap_index != AIO_TIMER_NOT_IN_HEAP)
-    heap_replace (list, timer->heap_index, entry);
+    {
+      timer->sequence = list->next_sequence++;
+      heap_replace (list, timer->heap_index, entry);
+    }
   else
     {
       if (timer->expire_ns >= 0)
         due_remove (list, timer);
+      timer->sequence = list->next_sequence++;
       heap_insert (list, entry);
     }
   timer->expire_ns = expire_ns;
@@ -244,7 +275,7 @@ aio_timer_list_earliest_ns (AioTimerList *list, AioTimerAttributes mask)
   gint64 earliest = -1;
 
   pthread_mutex_lock (&list->lock);
-  for (AioTimer *timer = list->due_head; timer; timer = timer->due_next)
+  for (AioTimer *timer = list->due_head; timer; timer = timer->due.next)
     if (counts (timer, mask) && (earliest < 0 || timer->expire_ns < earliest))
       earliest = timer->expire_ns;
   for (guint i = 0; i < list->n_heap; i++)

@@ -45,8 +45,15 @@ typedef struct _AioTimer AioTimer;
 
 struct _AioTimer {
   /*< private >*/
+  /* First what arming changes, to lie in one cache line (benchmark timers). */
   AioTimerList *list;
   gint64 expire_ns; /* -1: not pending */
+  union {
+    guint64 sequence; /* in the heap: breaks ties, first armed, first fired */
+    struct {
+      AioTimer *prev, *next;
+    } due; /* in the queue of due timers */
+  };
   guint heap_index;
   gint ref_count; /* 0: in the caller's memory */
   guint scale;
@@ -55,7 +62,6 @@ struct _AioTimer {
   AioTimerFunc func;
   gpointer data;
   GDestroyNotify destroy;
-  AioTimer *due_prev, *due_next;
   AioTimer *owned_prev, *owned_next;
 };
 

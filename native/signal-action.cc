@@ -92,7 +92,8 @@ bool IsOurs(const struct sigaction& action) { return (action.sa_flags & SA_SIGIN
 
 bool IsSame(const struct sigaction& one, const struct sigaction& other) { return one.sa_handler == other.sa_handler; }
 
-// Node's own handler of SIGUSR1 starts its debugger, unless a script takes the signal for itself.
+// Node's own handlers, unlike libuv's, are for signals that no script takes for itself: that of SIGUSR1 starts the
+// debugger, those of SIGINT and SIGTERM raise the signal again, for its default action to end the process.
 bool IsOfNode(const struct sigaction& action) {
   Dl_info handler, node;
   const void* of_node = dlsym(RTLD_DEFAULT, "napi_create_function");
@@ -158,7 +159,7 @@ int AddSignalWatch(int number, AioBh* bh, int (*take_from_others)(void*), void* 
     if (!IsOurs(libuv)) {
       signal.base.count = 0;
       Append(signal.base, libuv);
-      if (number != SIGUSR1 || !IsOfNode(before)) Append(signal.base, before);
+      if (!IsOfNode(before)) Append(signal.base, before);
     }
     Publish(signal, signal.base);
   }

@@ -62,6 +62,20 @@ describe('AioContext: onSignal in a process of its own', function () {
     assert.deepEqual(lines.sort(), ['context', 'done', 'process']);
   });
 
+  // Node has a handler of its own for these, which raises the signal again.
+  for (const signal of ['SIGINT', 'SIGTERM'])
+    it(`${signal} where nothing else takes it: once, and afterwards it ends the process`, async () => {
+      const { signal: ended, stdout } = await runScript(
+        'cjs',
+        `${start} let calls = 0; const watch = ctx.onSignal('${signal}', () => calls++);
+        send('${signal}'); ctx.poll(true);
+        for (let i = 0; i < 100; i++) ctx.poll(false);
+        console.log(calls, ctx.stats().bhsRun);
+        watch[Symbol.dispose](); send('${signal}'); for (;;);`,
+      );
+      assert.deepEqual([stdout, ended], ['1 1\n', signal]);
+    });
+
   it('a handler of GLib that comes before or later gets it too, and may go', async () => {
     const lines = await scriptLines(
       'cjs',

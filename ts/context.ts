@@ -481,10 +481,10 @@ export class AioContext implements Disposable, AsyncDisposable {
    * does not have its usual effect, such as ending the process.
    *
    * Several contexts, also of Workers, may watch the same signal. What was there before goes on working: listeners of
-   * `process.on()`, which run when Node's own loop turns, handlers of GLib's and others'. The exception is Node's
-   * `SIGUSR1`, which would start the debugger. A handler that somebody installs later, other than by `process.on()`,
-   * gets the signal alone until the next `poll()` or `MainContext.iteration()`, then both get it. `SIGPROF` comes from
-   * V8's profiler, too.
+   * `process.on()`, which run when Node's own loop turns, handlers of GLib's and others'. The exceptions are Node's own,
+   * which end the process (`SIGINT`, `SIGTERM`) or start the debugger (`SIGUSR1`). A handler that somebody installs
+   * later, other than by `process.on()`, gets the signal alone until the next `poll()` or `MainContext.iteration()`,
+   * then both get it. `SIGPROF` comes from V8's profiler, too.
    *
    * @returns what ends it; afterwards the process treats the signal as before
    * @throws `ERR_UNKNOWN_SIGNAL`; `ERR_INVALID_ARG_VALUE` for `SIGKILL` and `SIGSTOP`, which nobody can watch, and for

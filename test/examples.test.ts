@@ -31,6 +31,10 @@ const examples: Record<string, Example> = {
     args: ['dist/examples/fd-echo.js'],
     prints: [/^sent 1160000 bytes, received 1160000: the same$/, /^\d+ callbacks in \d+ waits$/],
   },
+  'run-command.ts': {
+    args: ['dist/examples/run-command.js'],
+    prints: [/^line 1\r?$/, /^line 2\r?$/, /^line 3\r?$/, /^3 lines$/, /^ended with status 7$/],
+  },
   'timers.ts': {
     args: ['dist/examples/timers.js'],
     prints: [

@@ -221,8 +221,8 @@ aio_clock_get_enabled (AioClock *clock)
  * Disables or enables a clock for the whole process. While it is disabled its time goes on and its
  * timers stay armed, but they neither fire nor end a wait. Disabling waits for callbacks of its timers
  * that other threads are running, also when the clock was disabled already, unless it is done in such a
- * callback itself or the clock is enabled again meanwhile. Enabling wakes every context that has timers
- * on it. Any thread.
+ * callback itself or the clock is enabled again meanwhile. So callbacks of two clocks, each on a thread of
+ * its own, must not disable the other's. Enabling wakes every context that has timers on it. Any thread.
  */
 void
 aio_clock_set_enabled (AioClock *clock, gboolean enabled)

@@ -141,15 +141,18 @@ unref_main_context (gpointer main_context)
 void
 aio_context_finalize (AioContext *ctx)
 {
+  /* What another thread made while it was being closed is not its fault. */
+  gboolean report = !aio_context_is_closed (ctx);
+
   /* Somebody may still be between the push of what ended this context and the end of its call. */
   while (atomic_load_explicit (&ctx->pins, memory_order_acquire) != 0)
     sched_yield ();
 
   atomic_store_explicit (&ctx->home, aio_thread_id (), memory_order_relaxed);
   atomic_store_explicit (&ctx->closed, TRUE, memory_order_relaxed);
-  aio_context_clear_bhs (ctx, TRUE);
-  aio_context_clear_handlers (ctx, TRUE);
-  aio_context_clear_timers (ctx, TRUE);
+  aio_context_clear_bhs (ctx, report);
+  aio_context_clear_handlers (ctx, report);
+  aio_context_clear_timers (ctx, report);
 
   aio_context_free_timer_lists (ctx);
   aio_context_fdmon (ctx)->close (ctx);

@@ -235,12 +235,11 @@ wait_until (int epfd, struct epoll_event *events, gint64 timeout_ns)
   return n > 0 ? AIO_SYSTEM (epoll_wait) (epfd, events, MAX_EVENTS, 0) : n;
 }
 
-static gboolean
-epoll_wait_for (AioContext *ctx, gint64 timeout_ns)
+static int
+epoll_wait_for (AioContext *ctx, gint64 timeout_ns, gboolean *notifier_ready)
 {
   AioFdMonEpoll *mon = &ctx->fdmon_epoll;
   struct epoll_event events[MAX_EVENTS];
-  gboolean notifier_ready;
   gint64 deadline;
   int n;
 
@@ -256,10 +255,12 @@ epoll_wait_for (AioContext *ctx, gint64 timeout_ns)
   do
     n = wait_until (mon->poll_fd.fd, events, aio_wait_remaining (deadline));
   while (n < 0 && errno == EINTR);
-  notifier_ready = n > 0 && collect (ctx, events, n);
+  if (n < 0)
+    return errno;
+  *notifier_ready = n > 0 && collect (ctx, events, n);
   if (mon->stale)
     make_anew (ctx);
-  return notifier_ready;
+  return 0;
 }
 
 static void
@@ -297,6 +298,7 @@ epoll_gsource_check (AioContext *ctx, gboolean take G_GNUC_UNUSED)
 
 const AioFdMonOps aio_fdmon_epoll_ops = {
   .type = AIO_MONITOR_EPOLL,
+  .wait_call = "epoll_wait",
   .open = epoll_open,
   .close = epoll_close,
   .add = epoll_update,

@@ -97,8 +97,8 @@ poll_until (struct pollfd *fds, guint n, gint64 timeout_ns)
   return n_ready;
 }
 
-static gboolean
-poll_wait (AioContext *ctx, gint64 timeout_ns)
+static int
+poll_wait (AioContext *ctx, gint64 timeout_ns, gboolean *notifier_ready)
 {
   AioFdMonPoll *mon = &ctx->fdmon_poll;
   int n_ready;
@@ -108,7 +108,7 @@ poll_wait (AioContext *ctx, gint64 timeout_ns)
       (struct pollfd){ .fd = ctx->deadlines[1].armed_ns < 0 ? -1 : ctx->deadlines[1].poll_fd.fd, .events = POLLIN };
   n_ready = poll_until (mon->fds, mon->n, timeout_ns);
   if (n_ready < 0)
-    return FALSE;
+    return errno;
 
   for (guint i = FIRST_HANDLER; i < mon->n; i++)
     {
@@ -117,7 +117,8 @@ poll_wait (AioContext *ctx, gint64 timeout_ns)
       aio_handler_set_ready (ctx, mon->handlers[i], n_ready > 0 && mon->fds[i].fd >= 0 ? mon->fds[i].revents : 0);
     }
   ctx->deadlines[1].poll_fd.revents = mon->fds[1].revents;
-  return mon->fds[0].revents != 0;
+  *notifier_ready = mon->fds[0].revents != 0;
+  return 0;
 }
 
 static void
@@ -150,6 +151,7 @@ poll_gsource_check (AioContext *ctx, gboolean collect)
 
 const AioFdMonOps aio_fdmon_poll_ops = {
   .type = AIO_MONITOR_POLL,
+  .wait_call = "ppoll",
   .open = poll_open,
   .close = poll_close,
   .add = poll_add,

@@ -13,15 +13,16 @@
  */
 typedef struct {
   AioMonitor type;
+  const char *wait_call; /* the system call that wait() makes, for its errors */
   /* Before the first add: errno, or 0. close() undoes it, after the last remove. */
   int (*open) (AioContext *ctx);
   void (*close) (AioContext *ctx);
   void (*add) (AioContext *ctx, AioHandler *handler);
   void (*remove) (AioContext *ctx, AioHandler *handler);
-  /* The handler's dead or parked has changed. */
+  /* What aio_handler_is_watched() looks at has changed. */
   void (*update) (AioContext *ctx, AioHandler *handler);
-  /* Waits for at most timeout_ns (-1: for ever); whether the context's own notifier was ready. */
-  gboolean (*wait) (AioContext *ctx, gint64 timeout_ns);
+  /* Waits for at most timeout_ns (-1: for ever); errno, or 0 and whether the context's own notifier was ready. */
+  int (*wait) (AioContext *ctx, gint64 timeout_ns, gboolean *notifier_ready);
   /* Under GLib: registers what the coming poll(2) has to watch. */
   void (*gsource_prepare) (AioContext *ctx);
   /* Under GLib: whether that poll(2) found anything; takes the findings over if @collect. */

@@ -115,8 +115,12 @@ note_change (AioContext *ctx, AioHandler *handler)
   atomic_store_explicit (&ctx->has_changes, TRUE, memory_order_release);
 }
 
+/*
+ * Whether it is deleted belongs to the change: if it is only from now on, that is another change, which has the handler
+ * in the list again.
+ */
 static AioHandler *
-take_change (AioContext *ctx)
+take_change (AioContext *ctx, gboolean *deleted)
 {
   AioHandler *handler;
 
@@ -126,6 +130,7 @@ take_change (AioContext *ctx)
     {
       ctx->changes = handler->next_change;
       handler->changed = FALSE;
+      *deleted = atomic_load_explicit (&handler->deleted, memory_order_relaxed);
     }
   if (!ctx->changes)
     {
@@ -140,15 +145,15 @@ void
 aio_context_apply_changes (AioContext *ctx)
 {
   AioHandler *handler;
+  gboolean deleted;
 
   if (!atomic_load_explicit (&ctx->has_changes, memory_order_acquire))
     return;
 
   AIO_SCHEDULE_POINT (ctx, FDMON_BEFORE_UPDATE);
-  while ((handler = take_change (ctx)))
+  while ((handler = take_change (ctx, &deleted)))
     {
-      gboolean deleted = atomic_load_explicit (&handler->deleted, memory_order_acquire);
-
+      AIO_SCHEDULE_POINT (ctx, FDMON_CHANGE_TAKEN);
       if (!deleted && !handler->monitored)
         {
           handler->monitored = TRUE;
@@ -292,12 +297,19 @@ table_exchange (AioContext *ctx, int fd, AioHandler *handler)
   return old;
 }
 
+/* FALSE if @handler is none that can be put there, for the context is closed. */
 static gboolean
 set_handler (AioContext *ctx, int fd, AioHandler *handler)
 {
   AioHandler *old;
 
   pthread_mutex_lock (&ctx->list_lock);
+  /* Under the lock: aio_context_clear_handlers(), which comes after the close, leaves none. */
+  if (handler && aio_context_is_closed (ctx))
+    {
+      pthread_mutex_unlock (&ctx->list_lock);
+      return FALSE;
+    }
   old = table_exchange (ctx, fd, handler);
   if (old)
     {
@@ -309,7 +321,7 @@ set_handler (AioContext *ctx, int fd, AioHandler *handler)
   pthread_mutex_unlock (&ctx->list_lock);
 
   if (!old && !handler)
-    return FALSE;
+    return TRUE;
   if (aio_context_is_home (ctx))
     aio_context_apply_changes (ctx);
   aio_context_notify_waiter (ctx);
@@ -337,8 +349,8 @@ set_handler (AioContext *ctx, int fd, AioHandler *handler)
  * handler dies with `EBADF` through its @error callback.
  *
  * Any thread; a removal by another thread than home may race with one last call. The original's
- * `aio_set_fd_handler`. Fails with %AIO_ERROR_SYSTEM and `EBADF` if @fd is not open, and with
- * %AIO_ERROR_CLOSED.
+ * `aio_set_fd_handler`. Fails with %AIO_ERROR_SYSTEM and `EBADF` if @fd is not open, with
+ * %AIO_ERROR_FD_BUSY if it is the context's own, and with %AIO_ERROR_CLOSED.
  *
  * Returns: whether it is watched, or not watched any more
  */
@@ -346,6 +358,8 @@ gboolean
 aio_context_set_fd_handler (AioContext *ctx, int fd, const AioFdHandler *handler, gpointer data, GDestroyNotify destroy,
                             GError **error)
 {
+  AioHandler *new_handler;
+
   g_return_val_if_fail (ctx != NULL, FALSE);
 
   if (!handler || (!handler->read && !handler->write))
@@ -357,17 +371,17 @@ aio_context_set_fd_handler (AioContext *ctx, int fd, const AioFdHandler *handler
       return TRUE;
     }
 
-  if (aio_context_is_closed (ctx))
-    g_set_error (error, AIO_ERROR, AIO_ERROR_CLOSED, "AioContext %s is closed", ctx->name);
-  else if (fcntl (fd, F_GETFD) < 0)
+  new_handler = handler_new (fd, handler, data, destroy);
+  /* Its entry in an epoll set would become the handler's, and go with it. */
+  if (fd == ctx->notifier_poll_fd.fd)
+    g_set_error (error, AIO_ERROR, AIO_ERROR_FD_BUSY, "fd %d is what AioContext %s is woken by", fd, ctx->name);
+  else if (!aio_context_is_closed (ctx) && fcntl (fd, F_GETFD) < 0)
     aio_set_system_error (error, errno, "fcntl", "Watching fd %d in AioContext %s", fd, ctx->name);
+  else if (set_handler (ctx, fd, new_handler))
+    return TRUE;
   else
-    {
-      set_handler (ctx, fd, handler_new (fd, handler, data, destroy));
-      return TRUE;
-    }
-  if (destroy)
-    destroy (data);
+    g_set_error (error, AIO_ERROR, AIO_ERROR_CLOSED, "AioContext %s is closed", ctx->name);
+  handler_unref (new_handler);
   return FALSE;
 }
 
@@ -459,12 +473,16 @@ report_dead (AioContext *ctx, AioHandler *handler)
     g_warning ("%s", error->message);
 }
 
-/* Home thread: what a callback before it may have changed. */
+/*
+ * Home thread: what a callback before it may have changed. Readiness is dropped only of a handler that is marked as
+ * held back, for that it is looked at anew later depends on the mark.
+ */
 static gboolean
 may_be_called (AioContext *ctx, AioHandler *handler)
 {
-  return !atomic_load_explicit (&handler->deleted, memory_order_acquire)
-         && aio_context_node_check (ctx, handler->external);
+  if (handler->external)
+    aio_context_apply_external (ctx);
+  return !handler->held_back && !atomic_load_explicit (&handler->deleted, memory_order_acquire);
 }
 
 /* The callbacks in their order; each may have removed the handler or held it back. Whether one was called. */
@@ -532,17 +550,30 @@ aio_context_dispatch_ready (AioContext *ctx)
   return progress;
 }
 
+/* Home thread, which alone frees them: the first handler from @fd on. Other threads may have the table move. */
+static AioHandler *
+next_handler (AioContext *ctx, guint fd)
+{
+  AioHandler *handler = NULL;
+
+  pthread_mutex_lock (&ctx->list_lock);
+  while (!handler && fd < ctx->handlers_size)
+    handler = ctx->handlers[fd++];
+  pthread_mutex_unlock (&ctx->list_lock);
+  return handler;
+}
+
 void
 aio_context_clear_handlers (AioContext *ctx, gboolean report)
 {
-  for (guint fd = 0; fd < ctx->handlers_size; fd++)
-    {
-      AioHandler *handler = ctx->handlers[fd];
+  int fd = -1;
+  AioHandler *handler;
 
-      if (!handler)
-        continue;
+  while ((handler = next_handler (ctx, (guint) (fd + 1))))
+    {
+      fd = handler->poll_fd.fd;
       if (report)
-        g_warning ("AioContext %s: handler %s of fd %u was not removed when the context ended", ctx->name,
+        g_warning ("AioContext %s: handler %s of fd %d was not removed when the context ended", ctx->name,
                    *handler->name ? handler->name : "(unnamed)", fd);
       set_handler (ctx, fd, NULL);
     }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "aio-context-private.h"
+#include "aio-error-private.h"
+
+#include <errno.h>
 
 #define IDLE_BH_INTERVAL_NS (10 * G_GINT64_CONSTANT (1000000))
 
@@ -45,27 +48,38 @@ wake_prepared_source (AioContext *ctx)
     g_main_context_wakeup (ctx->main_context);
 }
 
-/* Waits; whether the context's own notifier was ready. Without handlers a look is in memory only. */
+/*
+ * Waits, and tells whether the context's own notifier was ready; FALSE if the kernel refuses. Without handlers a look
+ * is in memory only.
+ */
 static gboolean
-wait (AioContext *ctx, gint64 timeout)
+wait (AioContext *ctx, gint64 timeout, gboolean *notifier_ready, GError **error)
 {
-  gboolean notifier_ready;
+  const AioFdMonOps *ops;
+  int wait_error;
 
   aio_context_apply_changes (ctx);
   aio_context_apply_external (ctx);
   aio_fdmon_choose (ctx);
   if (timeout == 0 && atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) == 0)
-    return FALSE;
+    return TRUE;
 
   aio_counter_add (&ctx->stats.waits, 1);
   if (timeout == 0)
     aio_counter_add (&ctx->stats.zero_waits, 1);
   else
     aio_context_arm_wall_clock (ctx);
-  notifier_ready = aio_context_fdmon (ctx)->wait (ctx, timeout);
+  ops = aio_context_fdmon (ctx);
+  wait_error = ops->wait (ctx, timeout, notifier_ready);
+  /* Memory that the kernel lacks now it has again soon: like a wait that was cut short. */
+  if (wait_error == EAGAIN || wait_error == ENOMEM)
+    wait_error = 0;
+  if (wait_error)
+    aio_set_system_error (error, wait_error, ops->wait_call, "AioContext %s: waiting for its file descriptors",
+                          ctx->name);
   if (aio_deadline_check (&ctx->deadlines[1]))
     wake_prepared_source (ctx);
-  return notifier_ready;
+  return wait_error == 0;
 }
 
 /* Runs bottom halves, then handlers, then timers; whether there was progress. */
@@ -104,7 +118,8 @@ is_quiet (AioContext *ctx)
  * of ready file descriptors, timers. Calls may be nested from any of them. A blocking call may return
  * without progress: after aio_context_notify(), after a change by another thread, after idle bottom
  * halves, when the wall clock was set. Home thread; the caller has a reference. The original's `aio_poll`. Fails with
- * %AIO_ERROR_WRONG_THREAD and %AIO_ERROR_CLOSED.
+ * %AIO_ERROR_WRONG_THREAD and %AIO_ERROR_CLOSED, and with %AIO_ERROR_SYSTEM if the kernel refuses to wait, as poll(2)
+ * does (`EINVAL`) for more file descriptors than the process may have open; bottom halves and timers have run then.
  *
  * Returns: whether there was progress: a bottom half that is not idle, a handler or a timer was run
  */
@@ -133,7 +148,7 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
   guint64 callbacks_before;
   AioContext *outer;
   gint64 timeout;
-  gboolean limited, may_sleep, notifier_ready, notified, progress, idle;
+  gboolean limited, may_sleep, waited, notified, progress, idle, notifier_ready = FALSE;
 
   g_return_val_if_fail (ctx != NULL, FALSE);
 
@@ -171,7 +186,7 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
     }
 
   AIO_SCHEDULE_POINT (ctx, POLL_BEFORE_WAIT);
-  notifier_ready = wait (ctx, timeout);
+  waited = wait (ctx, timeout, &notifier_ready, error);
   AIO_SCHEDULE_POINT (ctx, POLL_AFTER_WAIT);
 
   if (may_sleep)
@@ -186,7 +201,7 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
   progress = run (ctx);
 
   idle = timeout != 0 && !progress && aio_context_n_callbacks (ctx) == callbacks_before;
-  limited = limited && idle && !notified;
+  limited = limited && idle && !notified && waited;
   if (expired)
     *expired = limited;
   if (idle && !limited)
@@ -194,7 +209,7 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
   if (notified)
     wake_prepared_source (ctx);
   aio_context_leave (ctx, outer);
-  return progress;
+  return progress && waited;
 }
 
 /**

@@ -4,6 +4,7 @@
 #include "aio-system-private.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ static struct {
   gboolean canceled; /* nobody has been told of the last jump */
   int n_canceled;    /* how often somebody was */
   int n_sets;        /* of it */
+  int home_tid;
 } wall = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1 };
 
 static struct timespec
@@ -127,6 +129,7 @@ wall_clock_begin (void)
   wall.fd = -1;
   wall.canceled = FALSE;
   wall.n_canceled = wall.n_sets = 0;
+  wall.home_tid = gettid ();
   aio_system.clock_gettime = clock_gettime_shifted;
   aio_system.timerfd_settime = timerfd_settime_shifted;
   aio_system.read = read_shifted;
@@ -185,6 +188,22 @@ typedef struct {
   guint n_jumps;
 } Jumper;
 
+/* Whether the home thread stands still in the kernel, as /proc tells. */
+static gboolean
+stands_still (void)
+{
+  char path[64], state = 0;
+  FILE *stat;
+
+  g_snprintf (path, sizeof path, "/proc/self/task/%d/stat", wall.home_tid);
+  stat = fopen (path, "re");
+  g_assert_nonnull (stat);
+  g_assert_cmpint (fscanf (stat, "%*d (%*[^)]) %c", &state), ==, 1);
+  fclose (stat);
+  return state == 'S';
+}
+
+/* notify_me alone is set before the timerfd is, and before the wait. */
 static gboolean
 is_asleep (AioContext *ctx)
 {
@@ -193,7 +212,7 @@ is_asleep (AioContext *ctx)
   pthread_mutex_lock (&wall.lock);
   armed = wall.fd >= 0 && !wall.canceled;
   pthread_mutex_unlock (&wall.lock);
-  return armed && aio_context_get_notify_me (ctx) != 0;
+  return armed && aio_context_get_notify_me (ctx) != 0 && stands_still ();
 }
 
 static void

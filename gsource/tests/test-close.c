@@ -2,6 +2,7 @@
 #include "driver.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <unistd.h>
 
 /*
@@ -337,12 +338,112 @@ embedded_timers_are_parted_armed_or_not (Driver *d)
     }
 }
 
+/* Another thread keeps making things until it is told that it is too late. */
+
+typedef struct _Latecomer Latecomer;
+
+struct _Latecomer {
+  AioContext *ctx;
+  int fd;
+  AioClock *clock;
+  gboolean (*make) (Latecomer *l);
+  gint made, destroyed;
+};
+
+static void
+count_atomically (gpointer data)
+{
+  g_atomic_int_inc ((gint *) data);
+}
+
+static gboolean
+keep_watching (Latecomer *l)
+{
+  static const AioFdHandler handler = { .read = driver_count_read };
+  g_autoptr (GError) error = NULL;
+
+  g_atomic_int_inc (&l->made);
+  if (aio_context_set_fd_handler (l->ctx, l->fd, &handler, &l->destroyed, count_atomically, &error))
+    return TRUE;
+  g_assert_error (error, AIO_ERROR, AIO_ERROR_CLOSED);
+  return FALSE;
+}
+
+static gboolean
+make_bh (Latecomer *l)
+{
+  if (!aio_bh_new_full (l->ctx, "bh", not_any_more, &l->destroyed, count_atomically))
+    return FALSE;
+  g_atomic_int_inc (&l->made);
+  return TRUE;
+}
+
+static gboolean
+make_oneshot (Latecomer *l)
+{
+  g_atomic_int_inc (&l->made);
+  aio_context_schedule_oneshot_full (l->ctx, "oneshot", not_any_more, &l->destroyed, count_atomically);
+  return !aio_context_is_closed (l->ctx);
+}
+
+static gboolean
+make_timer (Latecomer *l)
+{
+  if (!aio_timer_new_full (l->ctx, l->clock, AIO_TIMER_SCALE_NS, AIO_TIMER_ATTR_NONE, "timer", not_any_more,
+                           &l->destroyed, count_atomically))
+    return FALSE;
+  g_atomic_int_inc (&l->made);
+  return TRUE;
+}
+
+static void
+make_until_closed (gpointer data)
+{
+  Latecomer *l = data;
+
+  while (l->make (l))
+    ;
+}
+
+static void
+nothing_comes_after_the_close (Driver *d)
+{
+  static gboolean (*const makes[]) (Latecomer * l) = { keep_watching, make_bh, make_oneshot, make_timer, make_timer };
+  g_autoptr (AioClock) manual = aio_clock_new_manual (0);
+
+  for (guint round = 0; round < 60 * G_N_ELEMENTS (makes); round++)
+    {
+      guint kind = round % G_N_ELEMENTS (makes);
+      Latecomer l = { .ctx = aio_context_new (NULL), .make = makes[kind] };
+      AioSnapshot *snapshot;
+      pthread_t thread;
+      int fds[2];
+
+      driver_pipe (fds);
+      l.fd = fds[0];
+      l.clock = kind == 3 ? manual : aio_clock_get (AIO_CLOCK_REALTIME);
+      thread = driver_thread_start (make_until_closed, &l);
+      while (g_atomic_int_get (&l.made) <= (int) round % 7)
+        sched_yield ();
+      g_assert_true (aio_context_close (l.ctx, NULL));
+      driver_thread_join (thread);
+      snapshot = aio_context_inspect (l.ctx);
+      g_assert_cmpuint (snapshot->n_handlers, ==, 0);
+      aio_snapshot_free (snapshot);
+      /* What came between the close and its notice goes now, and is nobody's leak. */
+      aio_context_unref (l.ctx);
+      g_assert_cmpint (l.destroyed, ==, l.made);
+      driver_close_pair (fds);
+    }
+}
+
 static void
 add_tests (void)
 {
   driver_add ("close", "N5-closes-from-everywhere", closes_from_everywhere);
   driver_add ("close", "embedded-timers-are-parted-armed-or-not", embedded_timers_are_parted_armed_or_not);
   driver_add_bare ("close", "boxed-handles-outlive-the-context", boxed_handles_outlive_the_context);
+  driver_add_bare ("close", "nothing-comes-after-the-close", nothing_comes_after_the_close);
   driver_add ("close", "destroy-notifies-may-use-the-context", destroy_notifies_may_use_the_context);
 }
 

@@ -2,6 +2,7 @@
 #include "driver.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define MS G_GINT64_CONSTANT (1000000)
 
@@ -588,6 +589,75 @@ closed_notifier (Driver *d)
   g_assert_cmpint (calls.destroyed, ==, 2);
 }
 
+/* A death that is found while external clients are disabled is reported once they are enabled again. */
+
+typedef struct {
+  Driver *d;
+  int fd, calls, deaths;
+} Dying;
+
+static void
+count_read_of_dying (int fd, gpointer data)
+{
+  (void) fd;
+  ((Dying *) data)->calls++;
+}
+
+static void
+count_death (int fd, const GError *error, gpointer data)
+{
+  (void) fd;
+  g_assert_cmpint (aio_error_get_errno (error), ==, EBADF);
+  ((Dying *) data)->deaths++;
+}
+
+static void
+watch_dying (gpointer data)
+{
+  static const AioFdHandler handler = { .read = count_read_of_dying, .error = count_death, .external = TRUE };
+  Dying *dying = data;
+
+  g_assert_true (aio_context_set_fd_handler (dying->d->ctx, dying->fd, &handler, dying, NULL, NULL));
+}
+
+static void
+disable_external_in_bh (gpointer data)
+{
+  aio_context_disable_external (((Driver *) data)->ctx);
+}
+
+static void
+enable_in_timer (gpointer data)
+{
+  g_assert_true (aio_context_enable_external (((Driver *) data)->ctx, NULL));
+}
+
+static void
+death_found_in_a_pass_that_disables_and_enables (Driver *d)
+{
+  AioTimer *timer = aio_timer_new (d->ctx, aio_clock_get (AIO_CLOCK_REALTIME), AIO_TIMER_SCALE_NS, enable_in_timer, d);
+  Dying dying = { .d = d };
+  int fds[2];
+
+  driver_pipe (fds);
+  dying.fd = fds[0];
+  /* From another thread: the monitor only sees it when it is closed already. */
+  driver_on_thread (watch_dying, &dying);
+  close (fds[0]);
+  fds[0] = -1;
+  aio_context_schedule_oneshot (d->ctx, disable_external_in_bh, d);
+  aio_timer_mod_ns (timer, 0);
+  for (guint turn = 0; turn < 3; turn++)
+    driver_turn (d, FALSE);
+  g_assert_false (aio_context_external_disabled (d->ctx));
+  g_assert_cmpint (dying.deaths, ==, 1);
+  g_assert_cmpint (dying.calls, ==, 0);
+
+  driver_unwatch (d, dying.fd);
+  aio_timer_free (timer);
+  driver_close_pair (fds);
+}
+
 static void
 add_tests (void)
 {
@@ -604,6 +674,8 @@ add_tests (void)
   driver_add ("external", "H3-disabled-by-a-bottom-half-of-the-same-pass", disabled_by_a_bottom_half_of_the_same_pass);
   driver_add ("external", "H3-disabled-between-read-and-write", disabled_between_read_and_write);
   driver_add ("external", "A10-enabled-in-a-handler", enabled_in_a_handler);
+  driver_add ("external", "H3-death-found-in-a-pass-that-disables-and-enables",
+              death_found_in_a_pass_that_disables_and_enables);
   driver_add ("external", "external-notifier", external_notifier);
   driver_add ("external", "closed-notifier", closed_notifier);
 }

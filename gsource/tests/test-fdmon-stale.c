@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "aio-context-private.h"
 #include "eventfds.h"
 #include "shims.h"
 
@@ -329,11 +330,37 @@ changed_by_another_thread_while_the_set_is_made_anew (Driver *d)
   close (elsewhere);
 }
 
+/* After 2^32 registrations the numbers begin again; the one that stands for no entry is left out. */
+static void
+generations_begin_again (Driver *d)
+{
+  enum {
+    N = 6
+  };
+  EventFd *eventfds = eventfds_new (N);
+
+  eventfds_watch (d, eventfds, 0, 1);
+  driver_turn (d, FALSE);
+  d->ctx->fdmon_epoll.last_generation = G_MAXUINT32 - 2;
+  eventfds_watch (d, eventfds, 1, N);
+  for (guint round = 0; round < 2; round++)
+    eventfds_assert_all_called (d, eventfds, N, 1);
+  g_assert_cmpuint (d->ctx->fdmon_epoll.last_generation, ==, 3);
+  driver_assert_quiet (d, 10);
+  eventfds_unwatch (d, eventfds, 0, N);
+  driver_turn (d, FALSE);
+  for (guint i = 0; i < N; i++)
+    eventfd_set (&eventfds[i]);
+  driver_assert_quiet (d, 10);
+  eventfds_free (eventfds, N);
+}
+
 static void
 add_tests (void)
 {
   driver_add ("fdmon-stale", "E4-closed-but-open-elsewhere", closed_but_open_elsewhere);
   driver_add ("fdmon-stale", "E5-a-thousand-rounds-of-reuse", a_thousand_rounds_of_reuse);
+  driver_add_monitor (AIO_MONITOR_EPOLL, "fdmon-stale", "generations-begin-again", generations_begin_again);
   driver_add_monitor (AIO_MONITOR_EPOLL, "fdmon-stale", "no-set-to-be-had-when-one-is-stale",
                       no_set_to_be_had_when_one_is_stale);
   driver_add_monitor (AIO_MONITOR_EPOLL, "fdmon-stale", "E8-changed-by-another-thread-while-the-set-is-made-anew",

@@ -223,6 +223,31 @@ removed_by_another_thread_before_dispatch (Driver *d)
   driver_close_pair (fds);
 }
 
+/* The addition is taken note of already, and the handler is not watched yet. */
+static void
+removed_by_another_thread_while_it_is_added (Driver *d)
+{
+  static const AioFdHandler handler = { .write = count_write };
+  BothWays b = { .d = d };
+  gboolean reached;
+  int fds[2], destroyed = 0;
+
+  driver_socketpair (fds);
+  b.fd = fds[0];
+  driver_interleave (d, AIO_POINT_FDMON_CHANGE_TAKEN, 0, remove_from_another_thread, &b, &reached);
+  g_assert_true (aio_context_set_fd_handler (d->ctx, fds[0], &handler, &destroyed, driver_count, NULL));
+  g_assert_true (reached);
+  driver_settle (d);
+  g_assert_cmpint (destroyed, ==, 1);
+
+  g_assert_true (aio_context_set_fd_handler (d->ctx, fds[0], &handler, &b, NULL, NULL));
+  driver_turn (d, TRUE);
+  g_assert_cmpint (b.writes, ==, 1);
+  driver_unwatch (d, fds[0]);
+  g_assert_cmpint (destroyed, ==, 1);
+  driver_close_pair (fds);
+}
+
 /* E2 */
 
 typedef struct {
@@ -317,6 +342,8 @@ add_tests (void)
   driver_add ("handler-change", "E1-removed-in-read-is-not-called-for-write", removed_in_read_is_not_called_for_write);
   driver_add ("handler-change", "E1-removed-by-another-thread-before-dispatch",
               removed_by_another_thread_before_dispatch);
+  driver_add ("handler-change", "E1-removed-by-another-thread-while-it-is-added",
+              removed_by_another_thread_while_it_is_added);
   driver_add ("handler-change", "E2-added-in-a-callback-waits-for-the-next-turn",
               added_in_a_callback_waits_for_the_next_turn);
   driver_add ("handler-change", "A11-added-by-another-thread-wakes-the-loop", added_by_another_thread_wakes_the_loop);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,6 +54,12 @@ static gboolean
 has_run (gpointer data)
 {
   return *(int *) data > 0;
+}
+
+static gboolean
+has_not_run (gpointer data)
+{
+  return !has_run (data);
 }
 
 /* As much of a context's life as file descriptors suffice for. */
@@ -167,6 +174,93 @@ outgrown_without_a_fd_left (Driver *d)
   eventfds_free (eventfds, N);
 }
 
+/* The limit comes below what is watched. poll(2) refuses then, at once: that must not look like a wait that is over. */
+static void
+refused_by_poll (Driver *d)
+{
+  enum {
+    N = 60
+  };
+  EventFd *eventfds = eventfds_new (N);
+  int fired = 0, runs = 0;
+  AioTimer *timer =
+      aio_timer_new (d->ctx, aio_clock_get (AIO_CLOCK_REALTIME), AIO_TIMER_SCALE_NS, driver_count, &fired);
+  g_autoptr (GError) error = NULL;
+  gboolean expired = FALSE;
+  rlim_t before;
+
+  eventfds_watch (d, eventfds, 0, N);
+  driver_turn (d, FALSE);
+  before = limit_fds (N);
+  g_assert_false (aio_context_poll (d->ctx, TRUE, &error));
+  g_assert_error (error, AIO_ERROR, AIO_ERROR_SYSTEM);
+  g_assert_cmpint (aio_error_get_errno (error), ==, EINVAL);
+  g_assert_cmpstr (aio_error_get_syscall (error), ==, "ppoll");
+  g_assert_nonnull (strstr (error->message, aio_context_get_name (d->ctx)));
+  g_clear_error (&error);
+  g_assert_false (aio_context_poll_for (d->ctx, 1000 * MS, &expired, &error));
+  g_assert_error (error, AIO_ERROR, AIO_ERROR_SYSTEM);
+  g_assert_false (expired);
+  g_clear_error (&error);
+  g_assert_false (aio_context_wait_while (d->ctx, has_not_run, &fired, &error));
+  g_assert_error (error, AIO_ERROR, AIO_ERROR_SYSTEM);
+  g_clear_error (&error);
+
+  /* What needs no file descriptor runs. */
+  aio_context_schedule_oneshot (d->ctx, driver_count, &runs);
+  aio_timer_mod_ns (timer, 0);
+  g_assert_false (aio_context_poll (d->ctx, FALSE, &error));
+  g_assert_error (error, AIO_ERROR, AIO_ERROR_SYSTEM);
+  g_assert_cmpint (runs, ==, 1);
+  g_assert_cmpint (fired, ==, 1);
+  g_assert_false (aio_context_poll (d->ctx, FALSE, NULL));
+
+  limit_fds (before);
+  eventfds_assert_all_called (d, eventfds, N, 1);
+  aio_timer_free (timer);
+  eventfds_unwatch (d, eventfds, 0, N);
+  eventfds_free (eventfds, N);
+}
+
+/* The greatest number that a file descriptor may have here, beside the least. */
+static void
+the_highest_number (Driver *d)
+{
+  EventFd *low = eventfds_new (1);
+  EventFd high;
+  struct rlimit limit, before;
+
+  g_assert_no_errno (getrlimit (RLIMIT_NOFILE, &before));
+  limit = (struct rlimit){ .rlim_cur = 1 << 20, .rlim_max = MAX (before.rlim_max, 1 << 20) };
+  if (setrlimit (RLIMIT_NOFILE, &limit) != 0)
+    {
+      limit = (struct rlimit){ .rlim_cur = before.rlim_max, .rlim_max = before.rlim_max };
+      g_assert_no_errno (setrlimit (RLIMIT_NOFILE, &limit));
+    }
+  high = (EventFd){ .fd = fcntl (low->fd, F_DUPFD_CLOEXEC, MIN (limit.rlim_cur, 1 << 20) - 1) };
+  g_test_message ("fd %d", high.fd);
+  g_assert_cmpint (high.fd, >, low->fd);
+
+  for (guint round = 0; round < 2; round++)
+    {
+      eventfds_watch (d, &high, 0, 1);
+      eventfds_watch (d, low, 0, 1);
+      eventfd_set (low);
+      driver_turn (d, TRUE);
+      g_assert_cmpint (low->calls + high.calls, >=, (int) round + 1); /* who comes first takes it from the other */
+      aio_context_disable_external (d->ctx);
+      driver_turn (d, FALSE);
+      g_assert_true (aio_context_enable_external (d->ctx, NULL));
+      eventfds_unwatch (d, &high, 0, 1);
+      eventfds_unwatch (d, low, 0, 1);
+    }
+  driver_unwatch (d, G_MAXINT);
+  driver_assert_quiet (d, 10);
+  close (high.fd);
+  eventfds_free (low, 1);
+  g_assert_no_errno (setrlimit (RLIMIT_NOFILE, &(struct rlimit){ before.rlim_cur, limit.rlim_max }));
+}
+
 /* A16 */
 
 static int n_signals;
@@ -241,6 +335,8 @@ add_tests (void)
   driver_add_bare ("limits", "N11-made-at-the-limit", made_at_the_limit);
   driver_add_bare ("limits", "N11-attached-and-timed-without-a-fd-left", attached_and_timed_without_a_fd_left);
   driver_add_monitor (AIO_MONITOR_AUTO, "limits", "N11-E9-outgrown-without-a-fd-left", outgrown_without_a_fd_left);
+  driver_add ("limits", "the-highest-number", the_highest_number);
+  driver_add_monitor_for (AIO_MONITOR_POLL, DRIVER_POLL, "limits", "refused-by-poll", refused_by_poll);
   driver_add ("limits", "A16-a-thousand-signals-a-second", a_thousand_signals_a_second);
 }
 

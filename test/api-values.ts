@@ -54,6 +54,8 @@ export const signal: Bad = each(
   new EventTarget(),
   { aborted: true },
   symbol,
+  Object.create(AbortSignal.prototype),
+  Object.create(AbortSignal.prototype, { aborted: { value: false } }),
 );
 const unknownSignal: Expected = { name: 'TypeError', code: 'ERR_UNKNOWN_SIGNAL' };
 export const signalName: Bad = [

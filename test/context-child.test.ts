@@ -199,6 +199,20 @@ describe('AioContext: child', () => {
     },
     whereClosingTells,
   );
+
+  withLoop(
+    'its pidfd closed by somebody else: closing the context still ends everything that waits',
+    async ({ ctx }) => {
+      const ended = ctx.child(process.ppid);
+      const slept = ctx.sleep(100_000);
+      closeFd(ctx.inspect().handlers.find(({ kind }) => kind === 'pidfd')?.fd ?? -1);
+
+      ctx.close();
+
+      await assert.rejects(ended, closedError);
+      await assert.rejects(slept, closedError);
+    },
+  );
 });
 
 describe('AioContext: child in a process of its own', function () {

@@ -197,6 +197,39 @@ describe('AsyncLocalStorage', () => {
     assert.deepEqual(seen, ['makes the stores known', undefined]);
   });
 
+  matrix('what enterWith() gives a callback without a store is for that call', (loop) => {
+    const seen: (string | undefined)[] = [];
+    const look = (): void => void seen.push(storage.getStore());
+    storage.run('makes the stores known', () => {
+      loop.ctx.scheduleOneshot(look);
+    });
+    loop.ctx.scheduleOneshot(() => {
+      storage.enterWith('entered');
+      look();
+    });
+    loop.ctx.scheduleOneshot(look);
+
+    loop.step();
+
+    assert.deepEqual(seen, ['makes the stores known', 'entered', undefined]);
+    assert.equal(storage.getStore(), undefined);
+  });
+
+  it('a callback without a store has none, though the first of all registrations was made in one', async () => {
+    const lines = await scriptLines(
+      'esm',
+      `import { AsyncLocalStorage } from 'node:async_hooks';
+      const storage = new AsyncLocalStorage();
+      const ctx = new aio.AioContext();
+      const look = () => console.log(storage.getStore());
+      storage.run('first', () => ctx.scheduleOneshot(look));
+      ctx.scheduleOneshot(look);
+      ctx.poll(false);`,
+    );
+
+    assert.deepEqual(lines, ['first', 'undefined']);
+  });
+
   matrix('each callback has its own, through its promises too', (loop) => {
     const seen: string[] = [];
     for (const name of ['a', 'b'])

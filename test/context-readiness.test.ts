@@ -601,6 +601,37 @@ describe('AioContext: whenReadable and whenWritable', () => {
       },
     );
 
+    matrix('E5: closed while it is awaited: a wait for another file of that number is told', (loop) => {
+      const { read } = loop.pipe();
+      new Fate(loop.ctx.whenReadable(read));
+      loop.step();
+
+      loop.closeFd(read);
+      const reused = loop.pipe();
+      assert.equal(reused.read, read);
+      write(reused.write, 'x');
+
+      const fate = new Fate(loop.ctx.whenReadable(read));
+      loop.steps(4);
+      progress(loop);
+
+      assert.equal(fate.state, 'fulfilled');
+      assertQuiet(loop);
+    });
+
+    matrix('E4: closed while it is awaited: the next wait is EBADF, and so is the first', (loop) => {
+      const { read } = loop.pipe();
+      const first = new Fate(loop.ctx.whenReadable(read));
+      loop.step();
+
+      loop.closeFd(read);
+      const next = new Fate(loop.ctx.whenReadable(read));
+      progress(loop);
+
+      for (const { error } of [first, next]) assert.equal((error as { code?: unknown }).code, 'EBADF');
+      assertQuiet(loop);
+    });
+
     matrix('closing a notifier ends what waits for it', (loop) => {
       const notifier = new EventNotifier();
       loop.ctx.setEventNotifier(notifier, { read: never });

@@ -202,6 +202,21 @@ describe('AioContext: onSignal', () => {
     assert.deepEqual(seen, ['registered']);
   });
 
+  it('goes on where the result is not kept, through garbage collections', async () => {
+    using ctx = new AioContext();
+    let runs = 0;
+    // Were it collected the signal would end the process.
+    process.on('SIGUSR2', nothing);
+    ctx.onSignal('SIGUSR2', () => runs++);
+    await assert.rejects(collectUntil(() => false, 5));
+
+    send();
+    ctx.poll(false);
+    process.off('SIGUSR2', nothing);
+
+    assert.equal(runs, 1);
+  });
+
   it('keeps its context alive, until it is disposed of', async () => {
     const contextOf = (watches: Disposable[]): WeakRef<AioContext> => {
       const ctx = new AioContext();

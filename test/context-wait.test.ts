@@ -237,6 +237,18 @@ describe('AioContext: sleep', () => {
     await assert.rejects(ctx.sleep(1, { signal: controller.signal }), aborted('why'), 'aborted before');
   });
 
+  withLoop('a signal whose methods a script has replaced is one all the same', async ({ ctx }) => {
+    const controller = new AbortController();
+    controller.signal.addEventListener = (): void => {
+      ctx.close();
+    };
+    const sleeping = ctx.sleep(10_000, { signal: controller.signal });
+
+    controller.abort('why');
+
+    await assert.rejects(sleeping, aborted('why'));
+  });
+
   withLoop('once it has slept the signal does nothing', ({ ctx }) => {
     const controller = new AbortController();
 

@@ -10,6 +10,8 @@ describe('MainContext', () => {
     assert.ok(MainContext.default() instanceof MainContext);
     using main = new MainContext();
     assert.notEqual(main, MainContext.default());
+    class Derived extends MainContext {}
+    assert.equal(Derived.default(), MainContext.default());
   });
 
   underGlib('pending() runs nothing, iteration() does', (ctx, main) => {

@@ -97,10 +97,6 @@ export function checkFd(value: unknown, name = 'fd'): asserts value is number {
   checkInt32(value, name, 0);
 }
 
-export function checkSignal(value: unknown, name: string): asserts value is AbortSignal {
-  if (!(value instanceof AbortSignal)) throw invalidType(name, 'an instance of AbortSignal', value);
-}
-
 /** The name of something that has `callback`: the one given, or else the function's own if it has one. */
 export function nameOf(options: { readonly name?: string }, callback: unknown): string | undefined {
   const { name } = options;

@@ -1,4 +1,5 @@
-import { checkBoolean, checkInt32, checkObject, checkSignal } from './arguments.js';
+import { checkSignal, offAbort, onAbort } from './abort.js';
+import { checkBoolean, checkInt32, checkObject } from './arguments.js';
 import type { AioContext } from './context.js';
 import { AbortError } from './errors.js';
 import { native } from './load.js';
@@ -46,17 +47,21 @@ export function child(
 
     const pidfd = native.pidfdOpen(pid);
     const end = (): void => {
-      if (!context.closed) context.setFdHandler(pidfd, null);
-      native.closeFd(pidfd);
       forget();
+      if (!context.closed) context.setFdHandler(pidfd, null);
+      try {
+        native.closeFd(pidfd);
+      } catch {
+        // Somebody has closed it.
+      }
     };
     const forget = (): void => {
-      signal?.removeEventListener('abort', abort);
+      offAbort(signal, abort);
       waiting.delete(fail);
     };
     const fail = (error: Error): void => {
-      end();
       reject(error);
+      end();
     };
     const abort = (): void => {
       if (signal) fail(new AbortError(signal));
@@ -66,8 +71,8 @@ export function child(
       context.setFdHandler(pidfd, {
         read: () => {
           const status = statusOf(pidfd, reap);
-          end();
           resolve(status);
+          end();
         },
         // Somebody has closed it: the number may be another file's by now.
         error: (error) => {
@@ -80,7 +85,7 @@ export function child(
       native.closeFd(pidfd);
       throw error;
     }
-    signal?.addEventListener('abort', abort, { once: true });
+    onAbort(signal, abort);
     waiting.add(fail);
   });
 }

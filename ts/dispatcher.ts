@@ -130,18 +130,28 @@ function hasStore(): boolean {
     return (newResource() as unknown as Record<symbol, unknown>)[frameSymbol] !== undefined;
   if (!storagesInUse()) return false;
   const current = executionAsyncResource() as Record<symbol, unknown>;
-  return Object.getOwnPropertySymbols(current).some(
-    (symbol) => symbol.description === 'kResourceStore' && current[symbol] !== undefined,
+  return storesOf(current).some((symbol) => current[symbol] !== undefined);
+}
+
+/** What stores are under in a resource, of any Node. */
+function storesOf(resource: object): symbol[] {
+  return Object.getOwnPropertySymbols(resource).filter(
+    (symbol) => symbol === frameSymbol || symbol.description === 'kResourceStore',
   );
+}
+
+/** A scope without any store, whatever is there now. For one call: what `enterWith()` gives it there is left in it. */
+function emptyScope(): AsyncResource {
+  const scope = newResource();
+  for (const symbol of storesOf(scope)) (scope as unknown as Record<symbol, unknown>)[symbol] = undefined;
+  return scope;
 }
 
 /** Until a store has been seen all callbacks are called as they are, which costs nothing. */
 let storesInUse = false;
-let emptyScope: AsyncResource | undefined;
 
 /** The callback, in the async context of now if AsyncLocalStorage has a store there. */
 export function inScope<Argument>(callback: Callback<Argument>): Callback<Argument> {
-  emptyScope ??= newResource();
   if (!hasStore()) return callback;
   storesInUse = true;
   const scope = newResource();
@@ -175,7 +185,7 @@ export function invoke<Argument>(callback: Callback<Argument>, receiver: unknown
     firstCallback = false;
     storesInUse ||= hasStore();
   }
-  if (storesInUse && emptyScope) emptyScope.runInAsyncScope(callback, receiver, argument);
+  if (storesInUse) emptyScope().runInAsyncScope(callback, receiver, argument);
   else callback.call(receiver, argument);
 }
 

@@ -160,6 +160,8 @@ export class HandlerTable implements NotifierWatcher {
    * thousand again took it 10 µs (benchmark fd-register).
    */
   readonly #watches: (Watch | undefined)[] = [];
+  /** What C has called for reading last, and may be about to call for writing. */
+  #midEvent: Watch | undefined;
 
   constructor(context: AioContext, handle: ContextHandle) {
     this.context = context;
@@ -197,11 +199,13 @@ export class HandlerTable implements NotifierWatcher {
     if (watch[direction]) throw busy(fd, direction, 'has a handler');
     watch.waiters ??= { read: new Set(), write: new Set() };
     watch.waiters[direction].add(waiter);
-    if (watch.wanted === watch.armed) return;
+    // Also where C watches already: since then the file descriptor may have been closed, and its number be another's.
+    if (watch.wanted === watch.armed && watch === this.#midEvent) return;
     try {
       this.#arm(watch);
     } catch (error) {
       watch.waiters[direction].delete(waiter);
+      if (watch.armed !== 0 && !watch.handler) this.#lose(watch, error as Error);
       throw error;
     }
   }
@@ -219,8 +223,14 @@ export class HandlerTable implements NotifierWatcher {
     // Of one event C calls for reading, then for writing: but not if it is armed anew in between, and so one who
     // reads all the time would keep another from writing. So it stays as it is, for one event more at most.
     const isLast = direction === 'write' || !(watch.armed & writeEvent);
-    const error = isLast || (!callback && waiters.length === 0) ? this.#settle(watch) : undefined;
-    for (const waiter of waiters) waiter.ready();
+    this.#midEvent = isLast ? undefined : watch;
+    let error;
+    try {
+      if (isLast || (!callback && waiters.length === 0)) error = this.#settle(watch);
+    } finally {
+      // Nobody else will tell them, even where C can watch for nothing more.
+      for (const waiter of waiters) waiter.ready();
+    }
     if (error) this.die(watch, error);
     else if (callback) invoke(callback, watch.handler, watch.subject);
   }
@@ -275,9 +285,14 @@ export class HandlerTable implements NotifierWatcher {
     try {
       this.#arm(watch);
     } catch (error) {
-      this.#remove(old);
-      watch.failWaiters(error as Error);
+      this.#lose(old, error as Error);
     }
+  }
+
+  /** Nobody else would tell those who await it. */
+  #lose(watch: Watch, error: Error): void {
+    this.#remove(watch);
+    watch.failWaiters(error);
   }
 
   /** Has C watch for what is wanted by now; in place of what it watched for before, unless this throws. */
@@ -327,6 +342,7 @@ export class HandlerTable implements NotifierWatcher {
 
   #forget(watch: Watch): void {
     this.#watches[watch.fd] = undefined;
+    if (this.#midEvent === watch) this.#midEvent = undefined;
     letGo(watch.slot, watch);
   }
 }

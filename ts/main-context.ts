@@ -77,11 +77,12 @@ export class MainContext implements Disposable {
 
   /** The global default one, which GTK uses: the same object each time. */
   static default(): MainContext {
-    if (this.#default === undefined) {
-      this.#existing = native.mainContextDefault();
-      this.#default = new MainContext();
+    // Not `this`, which may be a subclass.
+    if (MainContext.#default === undefined) {
+      MainContext.#existing = native.mainContextDefault();
+      MainContext.#default = new MainContext();
     }
-    return this.#default;
+    return MainContext.#default;
   }
 
   /** Makes a new one. */

@@ -1,4 +1,5 @@
-import { checkFd, checkObject, checkSignal } from './arguments.js';
+import { checkSignal, offAbort, onAbort } from './abort.js';
+import { checkFd, checkObject } from './arguments.js';
 import { AbortError } from './errors.js';
 import type { Direction, HandlerTable, Waiter } from './handler.js';
 
@@ -7,10 +8,6 @@ export interface ReadinessOptions {
   /** Aborts it with an `AbortError`. */
   signal?: AbortSignal;
 }
-
-// A script may have put its own in their place, on a signal of its own.
-// eslint-disable-next-line @typescript-eslint/unbound-method
-const { addEventListener, removeEventListener } = EventTarget.prototype;
 
 function signalOf(options: ReadinessOptions): AbortSignal | undefined {
   checkObject(options, 'options');
@@ -44,7 +41,7 @@ class Wait implements Waiter {
     this.#reject = reject;
     if (signal?.aborted) throw new AbortError(signal);
     table.wait(fd, direction, this);
-    if (signal) addEventListener.call(signal, 'abort', this.#abort);
+    onAbort(signal, this.#abort);
   }
 
   ready(): void {
@@ -69,7 +66,7 @@ class Wait implements Waiter {
   };
 
   #forgetSignal(): void {
-    if (this.#signal) removeEventListener.call(this.#signal, 'abort', this.#abort);
+    offAbort(this.#signal, this.#abort);
   }
 }
 

@@ -5,7 +5,7 @@ import { checkFunction, invalidType, invalidValue } from './arguments.js';
 import type { AioContext } from './context.js';
 import { hold, letGo, Registration } from './dispatcher.js';
 import { native } from './load.js';
-import type { ContextHandle } from './native.js';
+import type { ContextHandle, SignalHandle } from './native.js';
 
 /**
  * The kernel lets nobody have the first two. The others tell of a fault: who returns from their handler runs into the
@@ -41,8 +41,11 @@ export function watchSignal(
 ): Disposable {
   const number = signalNumber(signal);
   checkFunction(callback, 'callback');
-  const registration = new Registration(context, callback, undefined, undefined);
+  // A watch ends when its handle is collected; a script need not keep what it was given.
+  const owner: { readonly context: AioContext; watch?: SignalHandle } = { context };
+  const registration = new Registration(owner, callback, undefined, undefined);
   const watch = native.signalWatch(handle, number, String(signal), registration.slot);
+  owner.watch = watch;
   hold(registration.slot, registration);
   return {
     [Symbol.dispose]: () => {

@@ -1,4 +1,5 @@
-import { checkObject, checkSignal } from './arguments.js';
+import { checkSignal, offAbort, onAbort } from './abort.js';
+import { checkObject } from './arguments.js';
 import { Clock } from './clock.js';
 import { AbortError } from './errors.js';
 import { freeTimer, type TimerMaker } from './timer.js';
@@ -46,7 +47,7 @@ export function sleep(
     );
     const end = (): void => {
       freeTimer(timer);
-      signal?.removeEventListener('abort', abort);
+      offAbort(signal, abort);
       sleepers.delete(fail);
     };
 
@@ -56,7 +57,7 @@ export function sleep(
       freeTimer(timer);
       throw error;
     }
-    signal?.addEventListener('abort', abort, { once: true });
+    onAbort(signal, abort);
     sleepers.add(fail);
   });
 }

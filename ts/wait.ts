@@ -1,4 +1,5 @@
-import { checkObject, checkNotNegative, checkSignal, nanoseconds, scales } from './arguments.js';
+import { checkSignal } from './abort.js';
+import { checkObject, checkNotNegative, nanoseconds, scales } from './arguments.js';
 import { Clock } from './clock.js';
 import type { AioContext } from './context.js';
 import { drain, enterDriver, leaveDriver } from './dispatcher.js';

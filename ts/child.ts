@@ -1,7 +1,7 @@
 import { checkSignal, offAbort, onAbort } from './abort.js';
 import { checkBoolean, checkInt32, checkObject } from './arguments.js';
-import type { AioContext } from './context.js';
 import { AbortError } from './errors.js';
+import type { HandlerTable } from './handler.js';
 import { native } from './load.js';
 import { signalName } from './signal.js';
 import type { Sleepers } from './sleep.js';
@@ -30,7 +30,7 @@ function statusOf(pidfd: number, reap: boolean): ChildStatus {
 
 /** `AioContext.child()`. */
 export function child(
-  context: AioContext,
+  table: HandlerTable,
   waiting: Sleepers,
   pid: number,
   options: ChildOptions,
@@ -48,7 +48,7 @@ export function child(
     const pidfd = native.pidfdOpen(pid);
     const end = (): void => {
       forget();
-      if (!context.closed) context.setFdHandler(pidfd, null);
+      table.unwatch(pidfd);
       try {
         native.closeFd(pidfd);
       } catch {
@@ -68,7 +68,7 @@ export function child(
     };
 
     try {
-      context.setFdHandler(pidfd, {
+      table.setFd(pidfd, {
         read: () => {
           const status = statusOf(pidfd, reap);
           resolve(status);

@@ -231,7 +231,8 @@ export class AioContext implements Disposable, AsyncDisposable {
    * @param blocking - whether to wait until something is ready; that may end with nothing run, for instance after
    *   `notify()`, so call it in a loop
    * @returns whether there was progress: a bottom half that is not idle, a handler or a timer was run
-   * @throws what callbacks have thrown; `ERR_AIO_CLOSED`
+   * @throws what callbacks have thrown; an {@link AioError} with the errno if the kernel refuses the wait, as when there
+   *   are more handlers than `ulimit -n` allows for by now; `ERR_AIO_CLOSED`
    */
   poll(blocking: boolean): boolean {
     if (!isObject(this) || !(#handle in this)) throw invalidThis('AioContext');
@@ -279,7 +280,8 @@ export class AioContext implements Disposable, AsyncDisposable {
   }
 
   /**
-   * Makes a bottom half, not scheduled. The original's `aio_bh_new`.
+   * Makes a bottom half, not scheduled. The original's `aio_bh_new`. What it holds is given back in full once it has been
+   * collected and Node's loop has turned, also if it was closed before; so with timers.
    *
    * @param options - `name`: what to call it in messages, by default what the function is called
    * @throws `ERR_AIO_CLOSED`
@@ -510,7 +512,7 @@ export class AioContext implements Disposable, AsyncDisposable {
    */
   child(pid: number, options: ChildOptions = {}): Promise<ChildStatus> {
     if (!isObject(this) || !(#handle in this)) return Promise.reject(invalidThis('AioContext'));
-    return child(this, this.#sleepers, pid, options);
+    return child(this.#handlers, this.#sleepers, pid, options);
   }
 
   /**

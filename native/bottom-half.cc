@@ -14,8 +14,7 @@ namespace {
 napi_value New(napi_env env, napi_callback_info info) {
   Arguments<3> arguments(env, info);
   Registration* registration = arguments.environment().slots->Claim(arguments.Uint32(2), CallbackKind::kBottomHalf);
-  Context* context = arguments.Get<Context>(0);
-  AioContext* open = context ? GetOpen(arguments.environment(), *context) : nullptr;
+  AioContext* open = GetOpen(arguments);
   if (open == nullptr)
     Registration::Destroy(registration);
   else
@@ -28,8 +27,7 @@ napi_value New(napi_env env, napi_callback_info info) {
 napi_value ScheduleOneshot(napi_env env, napi_callback_info info) {
   Arguments<3> arguments(env, info);
   Registration* registration = arguments.environment().slots->Claim(arguments.Uint32(2), CallbackKind::kOneshot);
-  Context* context = arguments.Get<Context>(0);
-  AioContext* open = context ? GetOpen(arguments.environment(), *context) : nullptr;
+  AioContext* open = GetOpen(arguments);
   if (open == nullptr)
     Registration::Destroy(registration);
   else

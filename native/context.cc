@@ -116,9 +116,7 @@ napi_value Ask(napi_env env, napi_callback_info info) {
 template <void (*function)(AioContext*)>
 napi_value Do(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
-  Context* context = arguments.Get<Context>(0);
-  if (context == nullptr) return nullptr;
-  if (AioContext* open = GetOpen(arguments.environment(), *context)) function(open);
+  if (AioContext* open = GetOpen(arguments)) function(open);
   return nullptr;
 }
 
@@ -127,8 +125,7 @@ template <gboolean (*function)(AioContext*)>
 napi_value Drive(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   Context* context = arguments.Get<Context>(0);
-  if (context == nullptr) return nullptr;
-  AioContext* open = GetOpen(arguments.environment(), *context);
+  AioContext* open = context ? GetOpen(arguments.environment(), *context) : nullptr;
   if (open == nullptr) return nullptr;
 
   OwnedContext::Driving driving(*context->owned);
@@ -174,9 +171,7 @@ napi_value GetName(napi_env env, napi_callback_info info) {
 
 napi_value Monitor(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
-  Context* context = arguments.Get<Context>(0);
-  if (context == nullptr) return nullptr;
-  AioContext* open = GetOpen(arguments.environment(), *context);
+  AioContext* open = GetOpen(arguments);
   return open ? ToNumber(env, aio_context_get_monitor(open)) : nullptr;
 }
 
@@ -189,18 +184,14 @@ napi_value NotifyMe(napi_env env, napi_callback_info info) {
 
 napi_value ComputeTimeout(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
-  Context* context = arguments.Get<Context>(0);
-  if (context == nullptr) return nullptr;
-  AioContext* open = GetOpen(arguments.environment(), *context);
+  AioContext* open = GetOpen(arguments);
   return open ? ToBigInt(env, aio_context_compute_timeout(open)) : nullptr;
 }
 
 // contextAttach(context, mainContext | null, priority)
 napi_value Attach(napi_env env, napi_callback_info info) {
   Arguments<3> arguments(env, info);
-  Context* context = arguments.Get<Context>(0);
-  if (context == nullptr) return nullptr;
-  AioContext* open = GetOpen(arguments.environment(), *context);
+  AioContext* open = GetOpen(arguments);
   if (open == nullptr) return nullptr;
 
   napi_valuetype type = napi_undefined;
@@ -222,9 +213,7 @@ void Detach(AioContext* context) { aio_context_detach(context, nullptr); }
 // contextMakeCurrent(context): moves it to this thread first.
 napi_value MakeCurrent(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
-  Context* context = arguments.Get<Context>(0);
-  if (context == nullptr) return nullptr;
-  AioContext* open = GetOpen(arguments.environment(), *context);
+  AioContext* open = GetOpen(arguments);
   GError* error = nullptr;
   if (open != nullptr && (!aio_context_set_home(open, &error) || !aio_context_set_current(open, &error)))
     Throw(arguments.environment(), error);
@@ -285,9 +274,7 @@ constexpr struct {
 
 napi_value Stats(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
-  Context* context = arguments.Get<Context>(0);
-  if (context == nullptr) return nullptr;
-  AioContext* open = GetOpen(arguments.environment(), *context);
+  AioContext* open = GetOpen(arguments);
   if (open == nullptr) return nullptr;
 
   AioStats stats;

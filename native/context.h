@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "args.h"
 #include "callback.h"
 
 namespace aio {
@@ -62,6 +63,13 @@ struct Context : Handle {
 
 // The context, or nullptr with the error thrown if it is closed.
 AioContext* GetOpen(Environment& environment, const Context& context);
+
+// That of the first argument; nullptr with the error thrown if it is closed, or no context.
+template <size_t N>
+AioContext* GetOpen(const Arguments<N>& arguments) {
+  Context* context = arguments.template Get<Context>(0);
+  return context ? GetOpen(arguments.environment(), *context) : nullptr;
+}
 
 void DefineContext(Environment& environment, napi_value exports);
 

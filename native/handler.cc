@@ -124,9 +124,7 @@ napi_value SetNotifier(napi_env env, napi_callback_info info) {
 // removeFdHandler(context, fd)
 napi_value Remove(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
-  Context* context = arguments.Get<Context>(0);
-  if (context == nullptr) return nullptr;
-  AioContext* open = GetOpen(arguments.environment(), *context);
+  AioContext* open = GetOpen(arguments);
   if (open == nullptr) return nullptr;
   aio_context_set_fd_handler(open, arguments.Int32(1), nullptr, nullptr, nullptr, nullptr);
   return nullptr;
@@ -143,18 +141,14 @@ napi_value CheckFdOpen(napi_env env, napi_callback_info info) {
 // disableExternal(context)
 napi_value DisableExternal(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
-  Context* context = arguments.Get<Context>(0);
-  if (context == nullptr) return nullptr;
-  if (AioContext* open = GetOpen(arguments.environment(), *context)) aio_context_disable_external(open);
+  if (AioContext* open = GetOpen(arguments)) aio_context_disable_external(open);
   return nullptr;
 }
 
 // enableExternal(context)
 napi_value EnableExternal(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
-  Context* context = arguments.Get<Context>(0);
-  if (context == nullptr) return nullptr;
-  AioContext* open = GetOpen(arguments.environment(), *context);
+  AioContext* open = GetOpen(arguments);
   GError* error = nullptr;
   if (open != nullptr && !aio_context_enable_external(open, &error)) Throw(arguments.environment(), error);
   return nullptr;
@@ -171,9 +165,7 @@ napi_value ExternalDisabled(napi_env env, napi_callback_info info) {
 // nodeCheck(context, external)
 napi_value NodeCheck(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
-  Context* context = arguments.Get<Context>(0);
-  if (context == nullptr) return nullptr;
-  AioContext* open = GetOpen(arguments.environment(), *context);
+  AioContext* open = GetOpen(arguments);
   return open ? ToValue(env, aio_context_node_check(open, arguments.Boolean(1))) : nullptr;
 }
 

@@ -76,9 +76,7 @@ Napi::Array ToArray(Napi::Env env, const Info* infos, guint count) {
 // contextInspect(context)
 napi_value Inspect(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
-  Context* context = arguments.Get<Context>(0);
-  if (context == nullptr) return nullptr;
-  AioContext* open = GetOpen(arguments.environment(), *context);
+  AioContext* open = GetOpen(arguments);
   if (open == nullptr) return nullptr;
 
   g_autoptr(AioSnapshot) snapshot = aio_context_inspect(open);

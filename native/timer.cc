@@ -45,8 +45,7 @@ void Run(gpointer data) {
 napi_value New(napi_env env, napi_callback_info info) {
   Arguments<5> arguments(env, info);
   Registration* registration = arguments.environment().slots->Claim(arguments.Uint32(4), CallbackKind::kTimer);
-  Context* context = arguments.Get<Context>(0);
-  AioContext* open = context ? GetOpen(arguments.environment(), *context) : nullptr;
+  AioContext* open = GetOpen(arguments);
   Clock* clock = open ? arguments.Get<Clock>(1) : nullptr;
   if (clock == nullptr)
     Registration::Destroy(registration);

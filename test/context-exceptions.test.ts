@@ -1,78 +1,19 @@
 import assert from 'node:assert/strict';
 
-import { type AioContext, Clock, EventNotifier } from 'aio-gsource';
+import { type AioContext, Clock } from 'aio-gsource';
 import { bhPoll, dispatch } from 'aio-gsource/internals';
 
+import { callbackKinds as kinds } from './callback-kinds.js';
 import {
   aioError,
-  drain,
   type Loop,
   matrix,
   runScript,
   scriptLines,
   sorted,
   withLoop,
-  write,
   whereClosingTells,
 } from './helpers.js';
-
-/** Arms a callback of each kind once, so that it runs in the next pass. */
-const kinds: Record<string, (loop: Loop, callback: () => void) => void> = {
-  'bottom half': ({ ctx }, callback) => {
-    ctx.bh(callback).schedule();
-  },
-  'idle bottom half': ({ ctx }, callback) => {
-    ctx.bh(callback).scheduleIdle();
-  },
-  oneshot: ({ ctx }, callback) => {
-    ctx.scheduleOneshot(callback);
-  },
-  'read handler': (loop, callback) => {
-    const { read, write: end } = loop.pipe();
-    loop.ctx.setFdHandler(read, {
-      read: (fd) => {
-        drain(fd);
-        callback();
-      },
-    });
-    write(end, 'x');
-  },
-  'write handler': (loop, callback) => {
-    const { write: end } = loop.pipe();
-    loop.ctx.setFdHandler(end, {
-      write: (fd) => {
-        loop.ctx.setFdHandler(fd, null);
-        callback();
-      },
-    });
-  },
-  'error handler': (loop, callback) => {
-    const { read } = loop.pipe();
-    loop.ctx.setFdHandler(read, { read: () => undefined, error: callback });
-    loop.closeFd(read);
-  },
-  notifier: ({ ctx }, callback) => {
-    const notifier = new EventNotifier({ active: true });
-    ctx.setEventNotifier(notifier, {
-      read: () => {
-        notifier.close();
-        callback();
-      },
-    });
-  },
-  timer: ({ ctx }, callback) => {
-    ctx.timer(Clock.manual(), callback).modNs(0);
-  },
-  'repeating timer': ({ ctx }, callback) => {
-    const clock = Clock.manual();
-    const timer = ctx.timer(clock, () => {
-      timer.del();
-      callback();
-    });
-    timer.every(1);
-    clock.advance(1);
-  },
-};
 
 /**
  * Arms one of each kind, and names them; the error handler last, for the others would get the number of its

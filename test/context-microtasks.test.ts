@@ -1,60 +1,10 @@
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-import { Clock, EventNotifier } from 'aio-gsource';
+import { Clock } from 'aio-gsource';
 
-import {
-  drain,
-  type Loop,
-  matrix,
-  scriptLines,
-  type ScriptKind,
-  whereClosingTells,
-  withLoop,
-  write,
-} from './helpers.js';
-
-type Arm = (loop: Loop, callback: () => void) => void;
-
-/** Each arms the callback so that it runs in the next pass. */
-const kinds: Record<string, Arm> = {
-  'bottom half': ({ ctx }, callback) => {
-    ctx.bh(callback).schedule();
-  },
-  'idle bottom half': ({ ctx }, callback) => {
-    ctx.bh(callback).scheduleIdle();
-  },
-  oneshot: ({ ctx }, callback) => {
-    ctx.scheduleOneshot(callback);
-  },
-  handler: (loop, callback) => {
-    const { read, write: end } = loop.pipe();
-    loop.ctx.setFdHandler(read, {
-      read: (fd) => {
-        drain(fd);
-        callback();
-      },
-    });
-    write(end, 'x');
-  },
-  'error handler': (loop, callback) => {
-    const { read } = loop.pipe();
-    loop.ctx.setFdHandler(read, { read: () => undefined, error: callback });
-    loop.closeFd(read);
-  },
-  notifier: ({ ctx }, callback) => {
-    const notifier = new EventNotifier({ active: true });
-    ctx.setEventNotifier(notifier, {
-      read: (given) => {
-        given.close();
-        callback();
-      },
-    });
-  },
-  timer: ({ ctx }, callback) => {
-    ctx.timer(Clock.manual(), callback).modNs(0);
-  },
-};
+import { callbackKinds as kinds } from './callback-kinds.js';
+import { matrix, scriptLines, type ScriptKind, whereClosingTells, withLoop } from './helpers.js';
 
 describe('Microtasks', () => {
   for (const [kind, arm] of Object.entries(kinds))

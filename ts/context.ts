@@ -507,7 +507,8 @@ export class AioContext implements Disposable, AsyncDisposable {
    * @param options - `reap`: take the status, for a child that nobody else waits for; with one of Node's or GLib's
    *   theirs would be lost. `signal`: aborts the wait
    * @returns a promise: both are `null` if it was not a child, or somebody else was first. It is rejected also for
-   *   wrong arguments; with `ESRCH` if there is no such process; with an `AbortError` when aborted; with
+   *   wrong arguments; with `ESRCH` if there is no such process, or what else
+   *   `pidfd_open(2)` gives, as for a thread that is no process; with an `AbortError` when aborted; with
    *   `ERR_AIO_CLOSED` when the context is closed
    */
   child(pid: number, options: ChildOptions = {}): Promise<ChildStatus> {

@@ -18,25 +18,20 @@ export interface Callee {
 }
 
 /** A callback with a slot of its own, in the simplest form. */
-export class Registration<Argument> {
-  readonly slot: Slot;
-  readonly #callback: Callback<Argument>;
-  readonly #receiver: unknown;
-  readonly #argument: Argument;
+export class Registration {
+  readonly slot: Slot = allocateSlot();
+  readonly #callback: Callback<undefined>;
   /** What has to stay alive while it may be called. */
   readonly owner: object;
 
-  constructor(owner: object, callback: Callback<Argument>, receiver: unknown, argument: Argument) {
-    this.slot = allocateSlot();
+  constructor(owner: object, callback: () => void) {
     this.#callback = inScope(callback);
-    this.#receiver = receiver;
-    this.#argument = argument;
     this.owner = owner;
   }
 
   /** @internal */
-  [run](argument: unknown): void {
-    invoke(this.#callback, this.#receiver, (argument as Argument | undefined) ?? this.#argument);
+  [run](): void {
+    invoke(this.#callback, undefined, undefined);
   }
 }
 

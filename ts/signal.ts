@@ -43,7 +43,7 @@ export function watchSignal(
   checkFunction(callback, 'callback');
   // A watch ends when its handle is collected; a script need not keep what it was given.
   const owner: { readonly context: AioContext; watch?: SignalHandle } = { context };
-  const registration = new Registration(owner, callback, undefined, undefined);
+  const registration = new Registration(owner, callback);
   const watch = native.signalWatch(handle, number, String(signal), registration.slot);
   owner.watch = watch;
   hold(registration.slot, registration);

@@ -8,6 +8,7 @@
 #include "aio-fdmon-private.h"
 #include "aio-handler-private.h"
 #include "aio-notifier.h"
+#include "aio-polling-private.h"
 #include "aio-stats.h"
 #include "aio-test-hooks-private.h"
 #include "aio-timer-list-private.h"
@@ -20,6 +21,7 @@ typedef struct {
   AioCounter waits, zero_waits, empty_waits;
   AioCounter eventfd_writes, eventfd_reads;
   AioCounter bhs_run, handlers_dispatched, timers_fired;
+  AioCounter poll_iterations, poll_successes;
   AioCounter monitor_switches;
 } AioCounters;
 
@@ -72,6 +74,16 @@ struct _AioContext {
   AioFdMonEpoll fdmon_epoll;               /* home */
   guint epoll_refused_at; /* home: how many handlers there were when the kernel had no room for them; 0: it had */
   AioReadyList ready;     /* home: handlers that were found ready and have not been called */
+
+  AioPolledHandlers poll_aio_handlers;  /* home: those that are asked */
+  gboolean poll_started;                /* home: the context is in poll mode */
+  gboolean wait_spared;                 /* home: the last poll() did not look at file descriptors */
+  gint64 block_ns;                      /* home: what the poll() has taken whose handlers are called next; -1: none */
+  AioPollParams poll_params;            /* home: in force */
+  AioPollParams poll_params_wanted;     /* list_lock */
+  _Atomic gboolean poll_params_changed; /* stored under list_lock and by home */
+  _Atomic gint64 poll_ns;               /* stored by home: the longest polling time of those that are asked */
+  _Atomic guint poll_disable_cnt;       /* stored under list_lock: handlers without a poll function */
 
   AioTimerList *tlg[AIO_CLOCK_MANUAL]; /* the timer list group: one list for each clock of the process */
   AioTimerList *manual_lists;          /* list_lock: one for each manual clock in use */

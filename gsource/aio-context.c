@@ -155,6 +155,7 @@ aio_context_finalize (AioContext *ctx)
   aio_context_clear_timers (ctx, report);
 
   aio_context_free_timer_lists (ctx);
+  aio_polling_clear (ctx);
   aio_context_fdmon (ctx)->close (ctx);
   for (guint i = 0; i < G_N_ELEMENTS (ctx->deadlines); i++)
     aio_deadline_finalize (&ctx->deadlines[i]);

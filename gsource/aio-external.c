@@ -20,8 +20,7 @@ aio_context_apply_external (AioContext *ctx)
 
       if (!handler || !handler->external || !handler->monitored)
         continue;
-      handler->held_back = disabled;
-      aio_context_fdmon (ctx)->update (ctx, handler);
+      aio_handler_set_held_back (ctx, handler, disabled);
     }
   pthread_mutex_unlock (&ctx->list_lock);
 }

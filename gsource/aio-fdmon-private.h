@@ -23,6 +23,11 @@ typedef struct {
   void (*update) (AioContext *ctx, AioHandler *handler);
   /* Waits for at most timeout_ns (-1: for ever); errno, or 0 and whether the context's own notifier was ready. */
   int (*wait) (AioContext *ctx, gint64 timeout_ns, gboolean *notifier_ready);
+  /*
+   * Before and between looks of userspace polling: whether file descriptors are ready that only wait() hands over.
+   * NULL: only a wait can tell.
+   */
+  gboolean (*need_wait) (AioContext *ctx);
   /* Under GLib: registers what the coming poll(2) has to watch. */
   void (*gsource_prepare) (AioContext *ctx);
   /* Under GLib: whether that poll(2) found anything; takes the findings over if @collect. */

@@ -5,6 +5,10 @@
 #include "aio-handler.h"
 
 typedef struct _AioHandler AioHandler;
+typedef struct _AioPolling AioPolling;
+
+/* Calls a function that is told of the begin or the end of polling. */
+typedef void (*AioPollingCall) (AioHandler *handler, GCallback func);
 
 /*
  * The callbacks of one file descriptor. A second registration of the number makes a new one, so that
@@ -16,6 +20,7 @@ struct _AioHandler {
     AioHandlerFunc read, write;
     AioHandlerErrorFunc error;
   } funcs;
+  AioPolling *polling; /* constant; NULL: it has no poll function */
   gpointer data;
   GDestroyNotify destroy;
   gint ref_count; /* the table's (or, once deleted, the monitor's) and one a frame in a callback */
@@ -52,12 +57,23 @@ typedef struct {
   AioHandler *head, *tail;
 } AioReadyList;
 
+/* Any thread: as aio_context_set_fd_handler(), aio_context_set_fd_poll(), for functions to be called in a way of their own. */
+gboolean aio_context_set_handler (AioContext *ctx, int fd, const AioFdHandler *funcs, AioPollingCall call,
+                                  gpointer data, GDestroyNotify destroy, GError **error);
+void aio_context_set_poll_functions (AioContext *ctx, int fd, AioPollingCall call, GCallback begin, GCallback end);
+
+AioHandler *aio_handler_ref (AioHandler *handler);
+void aio_handler_unref (AioHandler *handler);
+
 /* Home thread: what a monitor found; 0 takes earlier findings back. Masks what nobody asked for. */
 void aio_handler_set_ready (AioContext *ctx, AioHandler *handler, gushort revents);
 
+/* Home thread: its poll function has said that it is ready, which is true until it was told so. */
+void aio_handler_set_found (AioContext *ctx, AioHandler *handler);
+
 /*
  * Home thread, before a wait that looks at every handler: drops what earlier waits have found. What is
- * still ready is found again; that a handler has to die is not.
+ * still ready is found again; that a handler has to die is not, nor what a poll function has said.
  */
 void aio_context_forget_ready (AioContext *ctx);
 
@@ -68,8 +84,11 @@ void aio_context_apply_changes (AioContext *ctx);
 static inline gboolean
 aio_handler_is_watched (AioHandler *handler)
 {
-  return !handler->dead && !handler->parked && !handler->held_back;
+  return handler->poll_fd.events != 0 && !handler->dead && !handler->parked && !handler->held_back;
 }
+
+/* Home thread: whether it is held back has changed. */
+void aio_handler_set_held_back (AioContext *ctx, AioHandler *handler, gboolean held_back);
 
 /* Home thread: holds external handlers back, or no longer, as the count of disables says by now. */
 void aio_context_apply_external (AioContext *ctx);

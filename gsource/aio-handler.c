@@ -15,8 +15,27 @@ wanted_events (const AioFdHandler *funcs)
          | (funcs->write ? G_IO_OUT | G_IO_ERR | (funcs->read ? 0 : G_IO_HUP) : 0);
 }
 
+static gboolean
+has_poll (const AioFdHandler *funcs)
+{
+  return funcs->poll && funcs->poll_ready;
+}
+
+static AioPolling *
+polling_new (const AioFdHandler *funcs, AioPollingCall call)
+{
+  AioPolling *polling = g_new0 (AioPolling, 1);
+
+  polling->poll = funcs->poll;
+  polling->ready = funcs->poll_ready;
+  polling->call = call;
+  polling->begin = G_CALLBACK (funcs->poll_begin);
+  polling->end = G_CALLBACK (funcs->poll_end);
+  return polling;
+}
+
 static AioHandler *
-handler_new (int fd, const AioFdHandler *funcs, gpointer data, GDestroyNotify destroy)
+handler_new (int fd, const AioFdHandler *funcs, AioPollingCall call, gpointer data, GDestroyNotify destroy)
 {
   const char *name = funcs->name ? funcs->name : "";
   gsize name_size = strlen (name) + 1;
@@ -26,6 +45,8 @@ handler_new (int fd, const AioFdHandler *funcs, gpointer data, GDestroyNotify de
   handler->funcs.read = funcs->read;
   handler->funcs.write = funcs->write;
   handler->funcs.error = funcs->error;
+  if (has_poll (funcs))
+    handler->polling = polling_new (funcs, call);
   handler->external = funcs->external ? TRUE : FALSE;
   memcpy (handler->name, name, name_size);
   handler->data = data;
@@ -35,20 +56,21 @@ handler_new (int fd, const AioFdHandler *funcs, gpointer data, GDestroyNotify de
   return handler;
 }
 
-static AioHandler *
-handler_ref (AioHandler *handler)
+AioHandler *
+aio_handler_ref (AioHandler *handler)
 {
   g_atomic_int_inc (&handler->ref_count);
   return handler;
 }
 
-static void
-handler_unref (AioHandler *handler)
+void
+aio_handler_unref (AioHandler *handler)
 {
   if (!g_atomic_int_dec_and_test (&handler->ref_count))
     return;
   if (handler->destroy)
     handler->destroy (handler->data);
+  g_free (handler->polling);
   g_free (handler);
 }
 
@@ -79,14 +101,38 @@ ready_remove (AioReadyList *ready, AioHandler *handler)
     ready->tail = handler->prev_ready;
 }
 
+/* Readiness in memory is kept for when the handler is not held back any more: nothing would find it again. */
+static void
+update_queued (AioContext *ctx, AioHandler *handler)
+{
+  gboolean ready = handler->revents || (handler->polling && handler->polling->found && !handler->held_back);
+
+  if (ready && !handler->queued)
+    ready_append (&ctx->ready, handler);
+  else if (!ready && handler->queued)
+    ready_remove (&ctx->ready, handler);
+}
+
 void
 aio_handler_set_ready (AioContext *ctx, AioHandler *handler, gushort revents)
 {
   handler->revents = revents & (handler->poll_fd.events | G_IO_NVAL);
-  if (handler->revents && !handler->queued)
-    ready_append (&ctx->ready, handler);
-  else if (!handler->revents && handler->queued)
-    ready_remove (&ctx->ready, handler);
+  update_queued (ctx, handler);
+}
+
+void
+aio_handler_set_found (AioContext *ctx, AioHandler *handler)
+{
+  handler->polling->found = TRUE;
+  update_queued (ctx, handler);
+}
+
+void
+aio_handler_set_held_back (AioContext *ctx, AioHandler *handler, gboolean held_back)
+{
+  handler->held_back = held_back;
+  aio_context_fdmon (ctx)->update (ctx, handler);
+  update_queued (ctx, handler);
 }
 
 void
@@ -159,6 +205,8 @@ aio_context_apply_changes (AioContext *ctx)
           handler->monitored = TRUE;
           handler->held_back = handler->external && ctx->external_held_back;
           aio_context_fdmon (ctx)->add (ctx, handler);
+          if (handler->polling)
+            aio_polling_add (ctx, handler);
         }
       else if (deleted)
         {
@@ -168,9 +216,13 @@ aio_context_apply_changes (AioContext *ctx)
             {
               handler->monitored = FALSE;
               aio_context_fdmon (ctx)->remove (ctx, handler);
+              if (handler->polling)
+                aio_polling_remove (ctx, handler);
             }
-          handler_unref (handler);
+          aio_handler_unref (handler);
         }
+      if (!deleted && handler->polling)
+        aio_polling_apply_functions (ctx, handler);
     }
 }
 
@@ -180,9 +232,12 @@ table_exchange (AioContext *ctx, int fd, AioHandler *handler)
 {
   AioHandler *old = (guint) fd < ctx->handlers_size ? ctx->handlers[fd] : NULL;
   guint n = atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed);
+  guint n_disable = atomic_load_explicit (&ctx->poll_disable_cnt, memory_order_relaxed);
 
   if (!old && !handler)
     return NULL;
+  n_disable += (handler && !handler->polling) - (old && !old->polling);
+  atomic_store_explicit (&ctx->poll_disable_cnt, n_disable, memory_order_relaxed);
   if ((guint) fd >= ctx->handlers_size)
     {
       guint size = MAX ((guint) fd + 1, ctx->handlers_size * 2);
@@ -228,11 +283,67 @@ set_handler (AioContext *ctx, int fd, AioHandler *handler)
   return TRUE;
 }
 
+gboolean
+aio_context_set_handler (AioContext *ctx, int fd, const AioFdHandler *handler, AioPollingCall call, gpointer data,
+                         GDestroyNotify destroy, GError **error)
+{
+  AioHandler *new_handler;
+
+  if (!handler || (!handler->read && !handler->write && !has_poll (handler)))
+    {
+      if (fd >= 0)
+        set_handler (ctx, fd, NULL);
+      if (destroy)
+        destroy (data);
+      return TRUE;
+    }
+
+  new_handler = handler_new (fd, handler, call, data, destroy);
+  /* Its entry in an epoll set would become the handler's, and go with it. */
+  if (fd == ctx->notifier_poll_fd.fd)
+    g_set_error (error, AIO_ERROR, AIO_ERROR_FD_BUSY, "fd %d is what AioContext %s is woken by", fd, ctx->name);
+  else if (!aio_context_is_closed (ctx) && fcntl (fd, F_GETFD) < 0)
+    aio_set_system_error (error, errno, "fcntl", "Watching fd %d in AioContext %s", fd, ctx->name);
+  else if (set_handler (ctx, fd, new_handler))
+    return TRUE;
+  else
+    g_set_error (error, AIO_ERROR, AIO_ERROR_CLOSED, "AioContext %s is closed", ctx->name);
+  aio_handler_unref (new_handler);
+  return FALSE;
+}
+
+void
+aio_context_set_poll_functions (AioContext *ctx, int fd, AioPollingCall call, GCallback begin, GCallback end)
+{
+  AioHandler *handler;
+
+  pthread_mutex_lock (&ctx->list_lock);
+  handler = fd >= 0 && (guint) fd < ctx->handlers_size ? ctx->handlers[fd] : NULL;
+  if (handler && handler->polling && handler->polling->call == call)
+    {
+      handler->polling->next_begin = begin;
+      handler->polling->next_end = end;
+      handler->polling->replaced = TRUE;
+      note_change (ctx, handler);
+    }
+  pthread_mutex_unlock (&ctx->list_lock);
+
+  if (aio_context_is_home (ctx))
+    aio_context_apply_changes (ctx);
+}
+
+static void
+call_with_fd (AioHandler *handler, GCallback func)
+{
+  ((AioHandlerFunc) func) (handler->poll_fd.fd, handler->data);
+}
+
 /**
  * aio_context_set_fd_handler: (skip)
  * @ctx: a context
  * @fd: a file descriptor
- * @handler: (nullable): its callbacks, of which one of read and write at least; %NULL or neither to remove
+ * @handler: (nullable): its callbacks, of which one of read and write at least, or poll and poll_ready; %NULL or none of
+ *   them to remove
  * @data: what they are given
  * @destroy: (nullable): called with @data once the handler is gone, also when the call fails
  * @error: return location for an error
@@ -258,31 +369,28 @@ gboolean
 aio_context_set_fd_handler (AioContext *ctx, int fd, const AioFdHandler *handler, gpointer data, GDestroyNotify destroy,
                             GError **error)
 {
-  AioHandler *new_handler;
-
   g_return_val_if_fail (ctx != NULL, FALSE);
 
-  if (!handler || (!handler->read && !handler->write))
-    {
-      if (fd >= 0)
-        set_handler (ctx, fd, NULL);
-      if (destroy)
-        destroy (data);
-      return TRUE;
-    }
+  return aio_context_set_handler (ctx, fd, handler, call_with_fd, data, destroy, error);
+}
 
-  new_handler = handler_new (fd, handler, data, destroy);
-  /* Its entry in an epoll set would become the handler's, and go with it. */
-  if (fd == ctx->notifier_poll_fd.fd)
-    g_set_error (error, AIO_ERROR, AIO_ERROR_FD_BUSY, "fd %d is what AioContext %s is woken by", fd, ctx->name);
-  else if (!aio_context_is_closed (ctx) && fcntl (fd, F_GETFD) < 0)
-    aio_set_system_error (error, errno, "fcntl", "Watching fd %d in AioContext %s", fd, ctx->name);
-  else if (set_handler (ctx, fd, new_handler))
-    return TRUE;
-  else
-    g_set_error (error, AIO_ERROR, AIO_ERROR_CLOSED, "AioContext %s is closed", ctx->name);
-  handler_unref (new_handler);
-  return FALSE;
+/**
+ * aio_context_set_fd_poll: (skip)
+ * @ctx: a context
+ * @fd: a file descriptor that is watched
+ * @begin: (nullable): called before its handler is polled, like #AioFdHandler.poll_begin
+ * @end: (nullable): called after that, like #AioFdHandler.poll_end
+ *
+ * Replaces the functions around the polling of a handler that has a poll function. If it is being polled, the old @end
+ * and the new @begin are called. Without such a handler it does nothing. Any thread; on another one than home they are
+ * replaced before the next wait. The original's `aio_set_fd_poll`.
+ */
+void
+aio_context_set_fd_poll (AioContext *ctx, int fd, AioHandlerFunc begin, AioHandlerFunc end)
+{
+  g_return_if_fail (ctx != NULL);
+
+  aio_context_set_poll_functions (ctx, fd, call_with_fd, G_CALLBACK (begin), G_CALLBACK (end));
 }
 
 typedef struct {
@@ -365,6 +473,8 @@ report_dead (AioContext *ctx, AioHandler *handler)
 
   handler->dead = TRUE;
   aio_context_fdmon (ctx)->update (ctx, handler);
+  if (handler->polling)
+    aio_polling_remove (ctx, handler);
   aio_set_system_error (&error, EBADF, "poll", "AioContext %s: fd %d was closed while handler %s watched it", ctx->name,
                         fd, *handler->name ? handler->name : "(unnamed)");
   if (handler->funcs.error)
@@ -385,16 +495,33 @@ may_be_called (AioContext *ctx, AioHandler *handler)
   return !handler->held_back && !atomic_load_explicit (&handler->deleted, memory_order_acquire);
 }
 
-/* The callbacks in their order; each may have removed the handler or held it back. Whether one was called. */
+/* It is not asked meanwhile: its poll function would still say yes in a nested poll. */
+static void
+call_poll_ready (AioContext *ctx, AioHandler *handler)
+{
+  aio_counter_add (&ctx->stats.handlers_dispatched, 1);
+  handler->polling->busy = TRUE;
+  handler->polling->ready (handler->poll_fd.fd, handler->data);
+  handler->polling->busy = FALSE;
+}
+
+/*
+ * The callbacks in their order; each may have removed the handler or held it back. Whether one was called. @found: its
+ * poll function has said that it is ready.
+ */
 static gboolean
-call_handler (AioContext *ctx, AioHandler *handler, gushort revents)
+call_handler (AioContext *ctx, AioHandler *handler, gushort revents, gboolean found)
 {
   gboolean readable = revents & (G_IO_IN | G_IO_HUP | G_IO_ERR);
   gboolean writable = revents & (G_IO_OUT | G_IO_ERR) || (revents & G_IO_HUP && !handler->funcs.read);
   gboolean progress = FALSE;
 
   if (!may_be_called (ctx, handler))
-    return FALSE;
+    {
+      if (found && handler->held_back)
+        aio_handler_set_found (ctx, handler);
+      return FALSE;
+    }
   if (revents & G_IO_NVAL)
     {
       report_dead (ctx, handler);
@@ -410,6 +537,11 @@ call_handler (AioContext *ctx, AioHandler *handler, gushort revents)
     {
       aio_counter_add (&ctx->stats.handlers_dispatched, 1);
       handler->funcs.write (handler->poll_fd.fd, handler->data);
+      progress = TRUE;
+    }
+  if (found && !revents)
+    {
+      call_poll_ready (ctx, handler);
       progress = TRUE;
     }
   return progress;
@@ -432,6 +564,7 @@ set_depth (AioContext *ctx, AioHandler *handler, int depth)
 gboolean
 aio_context_dispatch_ready (AioContext *ctx)
 {
+  const gint64 block_ns = ctx->block_ns; /* a nested poll has its own */
   gboolean progress = FALSE;
   AioHandler *handler;
 
@@ -439,13 +572,19 @@ aio_context_dispatch_ready (AioContext *ctx)
   while ((handler = ctx->ready.head))
     {
       gushort revents = handler->revents;
+      gboolean found = handler->polling && handler->polling->found;
 
-      ready_remove (&ctx->ready, handler_ref (handler));
+      ready_remove (&ctx->ready, aio_handler_ref (handler));
       handler->revents = 0;
+      if (handler->polling)
+        {
+          handler->polling->found = FALSE;
+          aio_polling_note_dispatch (ctx, handler, block_ns);
+        }
       set_depth (ctx, handler, handler->depth + 1);
-      progress |= call_handler (ctx, handler, revents);
+      progress |= call_handler (ctx, handler, revents, found);
       set_depth (ctx, handler, handler->depth - 1);
-      handler_unref (handler);
+      aio_handler_unref (handler);
     }
   return progress;
 }

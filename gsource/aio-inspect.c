@@ -63,7 +63,7 @@ describe_fd (AioHandlerInfo *info)
 }
 
 static void
-inspect_handlers (AioContext *ctx, GArray *infos)
+inspect_handlers (AioContext *ctx, AioSnapshot *snapshot, GArray *infos)
 {
   pthread_mutex_lock (&ctx->list_lock);
   for (guint fd = 0; fd < ctx->handlers_size; fd++)
@@ -78,6 +78,9 @@ inspect_handlers (AioContext *ctx, GArray *infos)
         .name = *handler->name ? g_strdup (handler->name) : NULL,
         .read = handler->funcs.read != NULL,
         .write = handler->funcs.write != NULL,
+        .poll = handler->polling != NULL,
+        .poll_started = handler->polling && handler->polling->begun,
+        .poll_ns = handler->polling ? handler->polling->ns : 0,
         .external = handler->external,
         .dead = handler->dead,
         .parked = handler->parked,
@@ -85,7 +88,9 @@ inspect_handlers (AioContext *ctx, GArray *infos)
       };
       g_array_append_val (infos, info);
     }
+  snapshot->poll_max_ns = ctx->poll_params_wanted.max_ns;
   pthread_mutex_unlock (&ctx->list_lock);
+  snapshot->poll_started = ctx->poll_started;
 
   for (guint i = 0; i < infos->len; i++)
     describe_fd (&g_array_index (infos, AioHandlerInfo, i));
@@ -213,12 +218,12 @@ aio_context_inspect (AioContext *ctx)
   handlers = g_array_new (FALSE, FALSE, sizeof (AioHandlerInfo));
   timers = g_array_new (FALSE, FALSE, sizeof (AioTimerInfo));
   bhs = g_array_new (FALSE, FALSE, sizeof (AioBhInfo));
-  inspect_handlers (ctx, handlers);
+  snapshot = g_new0 (AioSnapshot, 1);
+  inspect_handlers (ctx, snapshot, handlers);
   aio_context_for_each_timer_list (ctx, inspect_timers, timers);
   inspect_bhs (ctx, bhs);
   inspect_queues (ctx, bhs);
 
-  snapshot = g_new (AioSnapshot, 1);
   snapshot->handlers = steal (handlers, &snapshot->n_handlers);
   snapshot->timers = steal (timers, &snapshot->n_timers);
   snapshot->bhs = steal (bhs, &snapshot->n_bhs);

@@ -20,6 +20,9 @@ G_BEGIN_DECLS
  * @fd_target: (nullable): what it leads to, as /proc/self/fd tells: a path, `socket:[12345]`, `anon_inode:[eventfd]`
  * @read: whether it reads
  * @write: whether it writes
+ * @poll: whether it has a poll function
+ * @poll_started: whether it is being polled: its poll_begin was called, and its poll_end was not
+ * @poll_ns: for how many nanoseconds a wait polls for its sake
  * @external: whether it serves an external client
  * @dead: whether it died because its file descriptor was closed
  * @parked: whether it is left out of nested waits, because %AIO_HANDLER_MAX_DEPTH of its callbacks are on the stack
@@ -34,6 +37,9 @@ typedef struct {
   char *fd_target;
   gboolean read;
   gboolean write;
+  gboolean poll;
+  gboolean poll_started;
+  gint64 poll_ns;
   gboolean external;
   gboolean dead;
   gboolean parked;
@@ -87,6 +93,8 @@ typedef struct {
  * @n_timers: how many
  * @bhs: (array length=n_bhs): the bottom halves, the newest first, then the pending oneshots in the order of their run
  * @n_bhs: how many
+ * @poll_started: whether it is in poll mode: the handlers with a poll function are asked, and need not be kicked
+ * @poll_max_ns: for how many nanoseconds a wait polls at most, see aio_context_set_poll_params()
  *
  * What a context had at one moment.
  */
@@ -97,6 +105,8 @@ typedef struct {
   guint n_timers;
   AioBhInfo *bhs;
   guint n_bhs;
+  gboolean poll_started;
+  gint64 poll_max_ns;
 } AioSnapshot;
 
 AIO_AVAILABLE

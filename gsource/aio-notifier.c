@@ -18,6 +18,8 @@ typedef struct {
   AioNotifier *notifier; /* a reference */
   AioNotifierFunc func;
   AioNotifierErrorFunc error;
+  AioNotifierPollFunc poll;
+  AioNotifierFunc poll_ready;
   gpointer data;
   GDestroyNotify destroy;
 } NotifierHandler;
@@ -199,6 +201,31 @@ notifier_handler_error (int fd G_GNUC_UNUSED, const GError *error, gpointer data
   handler->error (handler->notifier, error, handler->data);
 }
 
+static gboolean
+notifier_handler_poll (int fd G_GNUC_UNUSED, gpointer data)
+{
+  NotifierHandler *handler = data;
+
+  return handler->poll (handler->notifier, handler->data);
+}
+
+static void
+notifier_handler_poll_ready (int fd G_GNUC_UNUSED, gpointer data)
+{
+  NotifierHandler *handler = data;
+
+  handler->poll_ready (handler->notifier, handler->data);
+}
+
+/* Of the begin and the end of polling. */
+static void
+call_with_notifier (AioHandler *handler, GCallback func)
+{
+  NotifierHandler *watching = handler->data;
+
+  ((AioNotifierFunc) func) (watching->notifier, watching->data);
+}
+
 static void
 notifier_handler_free (gpointer data)
 {
@@ -244,7 +271,7 @@ aio_context_set_event_notifier (AioContext *ctx, AioNotifier *notifier, AioNotif
  * @error: return location for an error
  *
  * Like aio_context_set_event_notifier(), with all there is. Any thread. The original's
- * `aio_set_event_notifier` with `is_external`. Fails like aio_context_set_fd_handler().
+ * `aio_set_event_notifier` with `is_external`, `io_poll` and `io_poll_ready`. Fails like aio_context_set_fd_handler().
  *
  * Returns: whether it is watched, or not watched any more
  */
@@ -252,7 +279,7 @@ gboolean
 aio_context_set_event_notifier_full (AioContext *ctx, AioNotifier *notifier, const AioNotifierHandler *handler,
                                      gpointer data, GDestroyNotify destroy, GError **error)
 {
-  AioFdHandler funcs = { .read = notifier_handler_read };
+  AioFdHandler funcs = { 0 };
   NotifierHandler *watching;
   int fd;
 
@@ -266,14 +293,49 @@ aio_context_set_event_notifier_full (AioContext *ctx, AioNotifier *notifier, con
         destroy (data);
       return FALSE;
     }
-  if (!handler || !handler->func)
+  if (!handler || (!handler->func && !(handler->poll && handler->poll_ready)))
     return aio_context_set_fd_handler (ctx, fd, NULL, data, destroy, error);
 
+  if (handler->func)
+    funcs.read = notifier_handler_read;
   if (handler->error)
     funcs.error = notifier_handler_error;
+  if (handler->poll && handler->poll_ready)
+    {
+      funcs.poll = notifier_handler_poll;
+      funcs.poll_ready = notifier_handler_poll_ready;
+      funcs.poll_begin = (AioHandlerFunc) G_CALLBACK (handler->poll_begin);
+      funcs.poll_end = (AioHandlerFunc) G_CALLBACK (handler->poll_end);
+    }
   funcs.external = handler->external;
   funcs.name = handler->name;
   watching = g_new (NotifierHandler, 1);
-  *watching = (NotifierHandler){ aio_notifier_ref (notifier), handler->func, handler->error, data, destroy };
-  return aio_context_set_fd_handler (ctx, fd, &funcs, watching, notifier_handler_free, error);
+  *watching = (NotifierHandler){
+    .notifier = aio_notifier_ref (notifier),
+    .func = handler->func,
+    .error = handler->error,
+    .poll = handler->poll,
+    .poll_ready = handler->poll_ready,
+    .data = data,
+    .destroy = destroy,
+  };
+  return aio_context_set_handler (ctx, fd, &funcs, call_with_notifier, watching, notifier_handler_free, error);
+}
+
+/**
+ * aio_context_set_event_notifier_poll: (skip)
+ * @ctx: a context
+ * @notifier: a notifier that is watched
+ * @begin: (nullable): called before its handler is polled
+ * @end: (nullable): called after that
+ *
+ * aio_context_set_fd_poll() for a notifier. Any thread. The original's `aio_set_event_notifier_poll`.
+ */
+void
+aio_context_set_event_notifier_poll (AioContext *ctx, AioNotifier *notifier, AioNotifierFunc begin, AioNotifierFunc end)
+{
+  g_return_if_fail (ctx != NULL && notifier != NULL);
+
+  aio_context_set_poll_functions (ctx, aio_notifier_get_fd (notifier), call_with_notifier, G_CALLBACK (begin),
+                                  G_CALLBACK (end));
 }

@@ -27,6 +27,17 @@ typedef struct _AioNotifier AioNotifier;
 typedef void (*AioNotifierFunc) (AioNotifier *notifier, gpointer data);
 
 /**
+ * AioNotifierPollFunc:
+ * @notifier: the notifier
+ * @data: (closure): what was given with the function
+ *
+ * Looks in memory whether there is something to do: what #AioPollFunc is for a file descriptor.
+ *
+ * Returns: whether there is
+ */
+typedef gboolean (*AioNotifierPollFunc) (AioNotifier *notifier, gpointer data);
+
+/**
  * AioNotifierErrorFunc:
  * @notifier: the notifier
  * @error: what happened; of the domain %AIO_ERROR
@@ -40,6 +51,10 @@ typedef void (*AioNotifierErrorFunc) (AioNotifier *notifier, const GError *error
  * AioNotifierHandler:
  * @func: called when the notifier is set
  * @error: (nullable): called once when the handler died; without it a warning is logged
+ * @poll: (nullable): like #AioFdHandler.poll
+ * @poll_ready: (nullable): like #AioFdHandler.poll_ready
+ * @poll_begin: (nullable): like #AioFdHandler.poll_begin
+ * @poll_end: (nullable): like #AioFdHandler.poll_end
  * @external: whether it serves an external client: see aio_context_disable_external()
  * @name: (nullable): what to call the handler in messages
  *
@@ -48,6 +63,10 @@ typedef void (*AioNotifierErrorFunc) (AioNotifier *notifier, const GError *error
 typedef struct {
   AioNotifierFunc func;
   AioNotifierErrorFunc error;
+  AioNotifierPollFunc poll;
+  AioNotifierFunc poll_ready;
+  AioNotifierFunc poll_begin;
+  AioNotifierFunc poll_end;
   gboolean external;
   const char *name;
 } AioNotifierHandler;
@@ -85,6 +104,10 @@ gboolean aio_context_set_event_notifier (AioContext *ctx, AioNotifier *notifier,
 AIO_AVAILABLE
 gboolean aio_context_set_event_notifier_full (AioContext *ctx, AioNotifier *notifier, const AioNotifierHandler *handler,
                                               gpointer data, GDestroyNotify destroy, GError **error);
+
+AIO_AVAILABLE
+void aio_context_set_event_notifier_poll (AioContext *ctx, AioNotifier *notifier, AioNotifierFunc begin,
+                                          AioNotifierFunc end);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AioNotifier, aio_notifier_unref)
 

@@ -64,6 +64,7 @@ wait (AioContext *ctx, gint64 timeout, gboolean *notifier_ready, GError **error)
   if (timeout == 0 && atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) == 0)
     return TRUE;
 
+  ctx->wait_spared = FALSE;
   aio_counter_add (&ctx->stats.waits, 1);
   if (timeout == 0)
     aio_counter_add (&ctx->stats.zero_waits, 1);
@@ -82,14 +83,15 @@ wait (AioContext *ctx, gint64 timeout, gboolean *notifier_ready, GError **error)
   return wait_error == 0;
 }
 
-/* Runs bottom halves, then handlers, then timers; whether there was progress. */
+/* Runs bottom halves, then handlers, then timers; whether there was progress. @block_ns: see aio_polling_block_ns(). */
 static gboolean
-run (AioContext *ctx)
+run (AioContext *ctx, gint64 block_ns)
 {
   gboolean progress;
 
   progress = aio_context_bh_poll (ctx);
   AIO_SCHEDULE_POINT (ctx, POLL_AFTER_BH);
+  ctx->block_ns = block_ns;
   progress |= aio_context_dispatch_ready (ctx);
   AIO_SCHEDULE_POINT (ctx, POLL_AFTER_DISPATCH);
   progress |= aio_context_run_timers (ctx);
@@ -129,6 +131,16 @@ aio_context_poll (AioContext *ctx, gboolean blocking, GError **error)
   return aio_context_poll_for (ctx, blocking ? -1 : 0, NULL, error);
 }
 
+/* How long to wait now: @max_ns at most, if it is not -1; whether that is what limits it. */
+static gint64
+wait_time (AioContext *ctx, gint64 max_ns, gboolean *limited)
+{
+  gint64 timeout = max_ns != 0 ? aio_context_compute_timeout (ctx) : 0;
+
+  *limited = max_ns > 0 && (timeout < 0 || timeout > max_ns);
+  return *limited ? max_ns : timeout;
+}
+
 /**
  * aio_context_poll_for:
  * @ctx: a context
@@ -149,6 +161,8 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
   AioContext *outer;
   gint64 timeout;
   gboolean limited, may_sleep, waited, notified, progress, idle, notifier_ready = FALSE;
+  gboolean polled;
+  AioPollingPass pass = { .start_ns = -1 };
 
   g_return_val_if_fail (ctx != NULL, FALSE);
 
@@ -163,10 +177,17 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
   outer = aio_context_enter (ctx);
   callbacks_before = aio_context_n_callbacks (ctx);
 
-  timeout = max_ns != 0 ? aio_context_compute_timeout (ctx) : 0;
-  limited = max_ns > 0 && (timeout < 0 || timeout > max_ns);
-  if (limited)
-    timeout = max_ns;
+  timeout = wait_time (ctx, max_ns, &limited);
+  polled = ctx->poll_aio_handlers.n > 0;
+  if (G_UNLIKELY (polled))
+    {
+      gboolean may_block = aio_polling_before_wait (ctx, timeout, &pass);
+
+      /* Time has passed, and callbacks have been called. */
+      if (max_ns > 0 && pass.start_ns >= 0)
+        max_ns = MAX (max_ns - aio_polling_block_ns (&pass), 1);
+      timeout = may_block ? wait_time (ctx, max_ns, &limited) : 0;
+    }
   AIO_SCHEDULE_POINT (ctx, POLL_AFTER_TIMEOUT);
   may_sleep = timeout != 0;
   if (may_sleep)
@@ -186,7 +207,10 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
     }
 
   AIO_SCHEDULE_POINT (ctx, POLL_BEFORE_WAIT);
-  waited = wait (ctx, timeout, &notifier_ready, error);
+  if (polled && timeout == 0 && aio_polling_spares_wait (ctx, &pass))
+    waited = ctx->wait_spared = TRUE;
+  else
+    waited = wait (ctx, timeout, &notifier_ready, error);
   AIO_SCHEDULE_POINT (ctx, POLL_AFTER_WAIT);
 
   if (may_sleep)
@@ -198,7 +222,7 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
   notified = aio_context_accept (ctx, notifier_ready);
   AIO_SCHEDULE_POINT (ctx, POLL_AFTER_ACCEPT);
 
-  progress = run (ctx);
+  progress = run (ctx, aio_polling_block_ns (&pass));
 
   idle = timeout != 0 && !progress && aio_context_n_callbacks (ctx) == callbacks_before;
   limited = limited && idle && !notified && waited;
@@ -261,6 +285,7 @@ aio_context_prepare (AioContext *ctx)
   aio_context_apply_changes (ctx);
   aio_context_apply_external (ctx);
   aio_fdmon_choose (ctx);
+  aio_polling_prepare (ctx);
   if (ctx->main_context)
     aio_context_fdmon (ctx)->gsource_prepare (ctx);
   return ctx->ready.head != NULL;
@@ -301,7 +326,7 @@ aio_context_dispatch (AioContext *ctx)
 
   outer = aio_context_enter (ctx);
   aio_context_fdmon (ctx)->gsource_check (ctx, TRUE);
-  progress = run (ctx);
+  progress = run (ctx, -1);
   aio_context_leave (ctx, outer);
   return progress;
 }

@@ -29,6 +29,9 @@ aio_context_get_stats (AioContext *ctx, AioStats *stats)
     .bhs_run = aio_counter_get (&ctx->stats.bhs_run),
     .handlers_dispatched = aio_counter_get (&ctx->stats.handlers_dispatched),
     .timers_fired = aio_counter_get (&ctx->stats.timers_fired),
+    .poll_iterations = aio_counter_get (&ctx->stats.poll_iterations),
+    .poll_successes = aio_counter_get (&ctx->stats.poll_successes),
+    .poll_ns = atomic_load_explicit (&ctx->poll_ns, memory_order_relaxed),
     .monitor_switches = aio_counter_get (&ctx->stats.monitor_switches),
   };
 }

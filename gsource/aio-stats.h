@@ -25,6 +25,9 @@ G_BEGIN_DECLS
  * @bhs_run: bottom halves run
  * @handlers_dispatched: callbacks of file descriptor handlers and notifiers run
  * @timers_fired: timers fired
+ * @poll_iterations: times all that can be polled was asked whether it is ready
+ * @poll_successes: those of @poll_iterations in which something was
+ * @poll_ns: for how many nanoseconds a wait polls before it sleeps, by now; no counter
  * @monitor_switches: changes from one monitor to another
  *
  * Counters of a context, each since it was made. @bhs_run, @handlers_dispatched and @timers_fired count
@@ -44,6 +47,9 @@ typedef struct {
   guint64 bhs_run;
   guint64 handlers_dispatched;
   guint64 timers_fired;
+  guint64 poll_iterations;
+  guint64 poll_successes;
+  gint64 poll_ns;
   guint64 monitor_switches;
 } AioStats;
 

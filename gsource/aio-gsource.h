@@ -13,6 +13,7 @@
 #include "aio-bh.h"
 #include "aio-handler.h"
 #include "aio-inspect.h"
+#include "aio-lock-count.h"
 #include "aio-notifier.h"
 #include "aio-timer.h"
 

@@ -219,7 +219,7 @@ aio_context_clear_bhs (AioContext *ctx, gboolean report)
 {
   AioBh *bh, *next;
 
-  pthread_mutex_lock (&ctx->list_lock);
+  aio_context_lock_lists (ctx);
   for (bh = ctx->bhs; bh; bh = next)
     {
       gboolean deleted = atomic_load_explicit (&bh->flags, memory_order_relaxed) & AIO_BH_DELETED;
@@ -230,7 +230,7 @@ aio_context_clear_bhs (AioContext *ctx, gboolean report)
                    displayed_name (bh));
       aio_bh_delete (bh);
     }
-  pthread_mutex_unlock (&ctx->list_lock);
+  aio_context_unlock_lists (ctx);
 
   /* Those on the stack of an outer pass are in its slice, or, if they are running, back in the list. */
   for (;;)

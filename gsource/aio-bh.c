@@ -27,25 +27,25 @@ bh_alloc (AioContext *ctx, const char *name, AioBhFunc func, gpointer data, GDes
 static void
 list_bh (AioContext *ctx, AioBh *bh)
 {
-  pthread_mutex_lock (&ctx->list_lock);
+  aio_context_lock_lists (ctx);
   bh->next_bh = ctx->bhs;
   if (ctx->bhs)
     ctx->bhs->prev_bh = bh;
   ctx->bhs = bh;
-  pthread_mutex_unlock (&ctx->list_lock);
+  aio_context_unlock_lists (ctx);
 }
 
 static void
 unlist_bh (AioContext *ctx, AioBh *bh)
 {
-  pthread_mutex_lock (&ctx->list_lock);
+  aio_context_lock_lists (ctx);
   if (bh->prev_bh)
     bh->prev_bh->next_bh = bh->next_bh;
   else
     ctx->bhs = bh->next_bh;
   if (bh->next_bh)
     bh->next_bh->prev_bh = bh->prev_bh;
-  pthread_mutex_unlock (&ctx->list_lock);
+  aio_context_unlock_lists (ctx);
 }
 
 void

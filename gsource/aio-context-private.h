@@ -7,6 +7,7 @@
 #include "aio-deadline-private.h"
 #include "aio-fdmon-private.h"
 #include "aio-handler-private.h"
+#include "aio-lock-count.h"
 #include "aio-notifier.h"
 #include "aio-polling-private.h"
 #include "aio-stats.h"
@@ -57,13 +58,17 @@ struct _AioContext {
   AioBh *bhs;                /* list_lock: every bottom half but the oneshots */
   AioBhBatch bh_batch;       /* home: who runs many at a time */
 
-  pthread_mutex_t list_lock;    /* guards the tables of handlers, bottom halves and manual timer lists */
-  AioHandler **handlers;        /* list_lock: by file descriptor */
-  guint handlers_size;          /* list_lock */
-  _Atomic guint n_handlers;     /* stored under list_lock, loaded by any */
-  AioHandler *changes;          /* list_lock: handlers added or deleted that the monitor has not seen */
-  AioHandler **changes_tail;    /* list_lock */
-  _Atomic gboolean has_changes; /* stored under list_lock, loaded by home */
+  /*
+   * Its lock guards the tables of handlers, bottom halves and manual timer lists; who takes it visits besides, see
+   * aio_context_lock_lists(). The home thread reads the table of handlers as a visitor, without the lock.
+   */
+  AioLockCount list_lock;
+  _Atomic (AioHandlerTable *) handlers;         /* stored under list_lock, loaded by who visits */
+  _Atomic (AioHandlerTable *) retired_handlers; /* list_lock; loaded by any: tables that a visitor may still read */
+  _Atomic guint n_handlers;                     /* stored under list_lock, loaded by any */
+  AioHandler *changes;                          /* list_lock: handlers added or deleted that the monitor has not seen */
+  AioHandler **changes_tail;                    /* list_lock */
+  _Atomic gboolean has_changes;                 /* stored under list_lock, loaded by home */
 
   _Atomic guint external_disable_cnt; /* any */
   gboolean external_held_back;        /* home: what the handlers were last told of it */
@@ -74,6 +79,7 @@ struct _AioContext {
   AioFdMonEpoll fdmon_epoll;               /* home */
   guint epoll_refused_at; /* home: how many handlers there were when the kernel had no room for them; 0: it had */
   AioReadyList ready;     /* home: handlers that were found ready and have not been called */
+  gboolean walk_mark;     /* home: what the last walk over the monitored handlers left in each */
 
   AioPolledHandlers poll_aio_handlers;  /* home: those that are asked */
   gboolean poll_started;                /* home: the context is in poll mode */
@@ -142,6 +148,44 @@ aio_context_unpin (AioContext *ctx, gboolean pinned)
 {
   if (pinned)
     atomic_fetch_sub_explicit (&ctx->pins, 1, memory_order_release);
+}
+
+/*
+ * Any thread that has a reference. Between these the tables of handlers that it finds are not freed; other threads go
+ * on changing them. Visits may be nested. They wait for no lock, but for who frees a table at the same time.
+ */
+static inline void
+aio_context_visit (AioContext *ctx)
+{
+  aio_lock_count_inc (&ctx->list_lock);
+}
+
+static inline void
+aio_context_leave_visit (AioContext *ctx)
+{
+  /* Who retires a table visits, and looks when it leaves: what is missed here is found then, or by the next visit. */
+  if (G_LIKELY (!atomic_load_explicit (&ctx->retired_handlers, memory_order_relaxed)))
+    aio_lock_count_dec (&ctx->list_lock);
+  else
+    aio_context_leave_and_free_tables (ctx);
+}
+
+/*
+ * Any thread that has a reference. Who has the lock is a visitor too: so there are visitors whenever tables are
+ * changed, and the home thread comes in beside a thread that was preempted with the lock held.
+ */
+static inline void
+aio_context_lock_lists (AioContext *ctx)
+{
+  aio_lock_count_inc (&ctx->list_lock);
+  aio_lock_count_lock (&ctx->list_lock);
+}
+
+static inline void
+aio_context_unlock_lists (AioContext *ctx)
+{
+  aio_lock_count_unlock (&ctx->list_lock);
+  aio_context_leave_visit (ctx);
 }
 
 /* Home thread: what runs in between has @ctx for its current context. Enter returns what leave needs. */

@@ -86,7 +86,7 @@ aio_context_new_full (const char *name, AioMonitor monitor, GError **error)
   g_source_add_poll (&ctx->source, &ctx->notifier_poll_fd);
   ctx->changes_tail = &ctx->changes;
   ctx->monitor_wanted = monitor;
-  pthread_mutex_init (&ctx->list_lock, NULL);
+  aio_lock_count_init (&ctx->list_lock);
   aio_deadline_init (&ctx->deadlines[0], CLOCK_MONOTONIC);
   aio_deadline_init (&ctx->deadlines[1], CLOCK_REALTIME);
   for (AioClockType type = AIO_CLOCK_REALTIME; type < AIO_CLOCK_MANUAL; type++)
@@ -160,8 +160,8 @@ aio_context_finalize (AioContext *ctx)
   for (guint i = 0; i < G_N_ELEMENTS (ctx->deadlines); i++)
     aio_deadline_finalize (&ctx->deadlines[i]);
   aio_notifier_unref (ctx->notifier);
-  pthread_mutex_destroy (&ctx->list_lock);
-  g_free (ctx->handlers);
+  aio_context_free_tables (ctx);
+  aio_lock_count_clear (&ctx->list_lock);
   g_free (ctx->name);
 
   /* GLib holds on to the main context until this function has returned, but without a reference. */

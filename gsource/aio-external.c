@@ -13,16 +13,16 @@ aio_context_apply_external (AioContext *ctx)
   if (G_LIKELY (disabled == ctx->external_held_back))
     return;
   ctx->external_held_back = disabled;
-  pthread_mutex_lock (&ctx->list_lock);
-  for (guint fd = 0; fd < ctx->handlers_size; fd++)
+  aio_context_visit (ctx);
+  for (guint fd = 0; fd < aio_context_table_size (ctx); fd++)
     {
-      AioHandler *handler = ctx->handlers[fd];
+      AioHandler *handler = aio_context_get_handler (ctx, fd);
 
       if (!handler || !handler->external || !handler->monitored)
         continue;
       aio_handler_set_held_back (ctx, handler, disabled);
     }
-  pthread_mutex_unlock (&ctx->list_lock);
+  aio_context_leave_visit (ctx);
 }
 
 /**

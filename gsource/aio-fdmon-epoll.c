@@ -140,16 +140,6 @@ epoll_update (AioContext *ctx, AioHandler *handler)
     enter (ctx, handler);
 }
 
-/* With list_lock held: the handler that an entry belongs to, or NULL if it is gone. */
-static AioHandler *
-find_handler (AioContext *ctx, guint64 data)
-{
-  guint fd = (guint32) data;
-  AioHandler *handler = fd < ctx->handlers_size ? ctx->handlers[fd] : NULL;
-
-  return handler && handler->monitored && handler->generation == data >> 32 ? handler : NULL;
-}
-
 static void
 collect_always_ready (AioContext *ctx)
 {
@@ -171,21 +161,23 @@ collect (AioContext *ctx, const struct epoll_event *events, int n)
   const guint64 wall_clock = entry_data (ctx->fdmon_epoll.wall_clock_fd, OWN_GENERATION);
   gboolean notifier_ready = FALSE;
 
-  pthread_mutex_lock (&ctx->list_lock);
+  aio_context_visit (ctx);
   for (int i = 0; i < n; i++)
     {
+      guint64 data = events[i].data.u64;
       AioHandler *handler;
 
-      if (events[i].data.u64 == notifier)
+      if (data == notifier)
         notifier_ready = TRUE;
-      else if (events[i].data.u64 == wall_clock)
+      else if (data == wall_clock)
         ctx->deadlines[1].poll_fd.revents = G_IO_IN;
-      else if ((handler = find_handler (ctx, events[i].data.u64)))
+      else if ((handler = aio_context_find_handler (ctx, (guint32) data, data >> 32)))
         aio_handler_set_ready (ctx, handler, events[i].events);
-      else if (!ctx->changes) /* else it may only not be removed from the set yet */
+      /* With changes it may only not be removed from the set yet. */
+      else if (!atomic_load_explicit (&ctx->has_changes, memory_order_acquire))
         ctx->fdmon_epoll.stale = TRUE;
     }
-  pthread_mutex_unlock (&ctx->list_lock);
+  aio_context_leave_visit (ctx);
   return notifier_ready;
 }
 
@@ -202,15 +194,15 @@ make_anew (AioContext *ctx)
       mon->full = TRUE;
       return;
     }
-  pthread_mutex_lock (&ctx->list_lock);
-  for (guint fd = 0; fd < ctx->handlers_size; fd++)
+  aio_context_visit (ctx);
+  for (guint fd = 0; fd < aio_context_table_size (ctx); fd++)
     {
-      AioHandler *handler = ctx->handlers[fd];
+      AioHandler *handler = aio_context_get_handler (ctx, fd);
 
       if (handler && handler->monitored && handler->generation != 0)
         enter (ctx, handler);
     }
-  pthread_mutex_unlock (&ctx->list_lock);
+  aio_context_leave_visit (ctx);
 }
 
 static int

@@ -9,21 +9,35 @@
  */
 #define EPOLL_THRESHOLD 32
 
+static void
+walk_to (AioContext *ctx, AioHandler *handler, void (*function) (AioContext *ctx, AioHandler *handler))
+{
+  if (!handler || !handler->monitored || handler->walk_mark == ctx->walk_mark)
+    return;
+  handler->walk_mark = ctx->walk_mark;
+  function (ctx, handler);
+}
+
 /*
- * Calls @function for every handler that is monitored. They are in the table, but for those that another
- * thread has removed or replaced since the changes were applied.
+ * Calls @function for every handler that is monitored, once. They are in the table, but for those that another
+ * thread has removed or replaced since the changes were applied, or does while this walks; the mark tells what
+ * is met both here and there. The lock is for the list of changes only, and taken if it may not be empty.
  */
 static void
 for_each_monitored (AioContext *ctx, void (*function) (AioContext *ctx, AioHandler *handler))
 {
-  pthread_mutex_lock (&ctx->list_lock);
-  for (guint fd = 0; fd < ctx->handlers_size; fd++)
-    if (ctx->handlers[fd] && ctx->handlers[fd]->monitored)
-      function (ctx, ctx->handlers[fd]);
+  ctx->walk_mark = !ctx->walk_mark;
+  aio_context_visit (ctx);
+  for (guint fd = 0; fd < aio_context_table_size (ctx); fd++)
+    walk_to (ctx, aio_context_get_handler (ctx, fd), function);
+  aio_context_leave_visit (ctx);
+  if (!atomic_load_explicit (&ctx->has_changes, memory_order_acquire))
+    return;
+
+  aio_context_lock_lists (ctx);
   for (AioHandler *handler = ctx->changes; handler; handler = handler->next_change)
-    if (handler->monitored)
-      function (ctx, handler);
-  pthread_mutex_unlock (&ctx->list_lock);
+    walk_to (ctx, handler, function);
+  aio_context_unlock_lists (ctx);
 }
 
 /* Hands all handlers over to @ops; errno if it cannot be opened, and then nothing has changed. */

@@ -43,6 +43,7 @@ struct _AioHandler {
   guint8 held_back : 1;    /* it is external, and external clients are disabled */
   guint8 always_ready : 1; /* epoll refuses it: a regular file or a directory, which never blocks */
   guint8 queued : 1;       /* in the ready list */
+  guint8 walk_mark : 1;    /* while monitored: the context's, once a walk has come to it */
   guint index;             /* in the arrays of the poll monitor */
   guint32 generation;      /* in its entry of the epoll set; 0: it has none */
   AioHandler *prev_ready, *next_ready;
@@ -51,6 +52,36 @@ struct _AioHandler {
 
   char name[]; /* empty: it has none */
 };
+
+/*
+ * The handlers of a context by file descriptor. Other threads change the entries, and replace the table by a larger one,
+ * with list_lock held; the home thread reads without it, inside a visit. Handlers are freed by the home thread alone: one
+ * that it finds in a table, or had found there before it was taken out, stays valid until aio_context_apply_changes().
+ */
+typedef struct _AioHandlerTable AioHandlerTable;
+struct _AioHandlerTable {
+  AioHandlerTable *next_retired; /* list_lock */
+  guint size;
+  _Atomic (AioHandler *) entries[]; /* stored with release under list_lock, loaded with acquire */
+};
+
+/* Inside a visit, or with list_lock held: how many entries the table has at least. It may be replaced meanwhile. */
+guint aio_context_table_size (AioContext *ctx);
+
+/* Inside a visit, or with list_lock held: the handler of @fd; NULL if it has none. */
+AioHandler *aio_context_get_handler (AioContext *ctx, guint fd);
+
+/*
+ * Home thread, inside a visit: what a monitor's report of @fd with @generation belongs to; NULL if it is gone. Then
+ * has_changes tells whether the monitor may only not have been told yet.
+ */
+AioHandler *aio_context_find_handler (AioContext *ctx, int fd, guint32 generation);
+
+/* The end of a visit that may be the last while there are tables to free. */
+void aio_context_leave_and_free_tables (AioContext *ctx);
+
+/* Finalize: frees every table. */
+void aio_context_free_tables (AioContext *ctx);
 
 /* Home thread. Handlers that were found ready; those taken off by a nested poll are not run again. */
 typedef struct {

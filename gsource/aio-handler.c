@@ -170,7 +170,7 @@ take_change (AioContext *ctx, gboolean *deleted)
 {
   AioHandler *handler;
 
-  pthread_mutex_lock (&ctx->list_lock);
+  aio_context_lock_lists (ctx);
   handler = ctx->changes;
   if (handler)
     {
@@ -183,7 +183,7 @@ take_change (AioContext *ctx, gboolean *deleted)
       ctx->changes_tail = &ctx->changes;
       atomic_store_explicit (&ctx->has_changes, FALSE, memory_order_relaxed);
     }
-  pthread_mutex_unlock (&ctx->list_lock);
+  aio_context_unlock_lists (ctx);
   return handler;
 }
 
@@ -203,6 +203,7 @@ aio_context_apply_changes (AioContext *ctx)
       if (!deleted && !handler->monitored)
         {
           handler->monitored = TRUE;
+          handler->walk_mark = ctx->walk_mark;
           handler->held_back = handler->external && ctx->external_held_back;
           aio_context_fdmon (ctx)->add (ctx, handler);
           if (handler->polling)
@@ -226,30 +227,94 @@ aio_context_apply_changes (AioContext *ctx)
     }
 }
 
-/* With list_lock held: puts @handler (or none) in the place of what @fd had; returns the latter. */
-static AioHandler *
-table_exchange (AioContext *ctx, int fd, AioHandler *handler)
+guint
+aio_context_table_size (AioContext *ctx)
 {
-  AioHandler *old = (guint) fd < ctx->handlers_size ? ctx->handlers[fd] : NULL;
+  AioHandlerTable *table = atomic_load_explicit (&ctx->handlers, memory_order_acquire);
+
+  return table ? table->size : 0;
+}
+
+AioHandler *
+aio_context_get_handler (AioContext *ctx, guint fd)
+{
+  AioHandlerTable *table = atomic_load_explicit (&ctx->handlers, memory_order_acquire);
+
+  return table && fd < table->size ? atomic_load_explicit (&table->entries[fd], memory_order_acquire) : NULL;
+}
+
+AioHandler *
+aio_context_find_handler (AioContext *ctx, int fd, guint32 generation)
+{
+  AioHandler *handler = aio_context_get_handler (ctx, (guint) fd);
+
+  return handler && handler->monitored && handler->generation == generation ? handler : NULL;
+}
+
+static void
+free_tables (AioHandlerTable *table)
+{
+  while (table)
+    {
+      AioHandlerTable *next = table->next_retired;
+
+      g_free (table);
+      table = next;
+    }
+}
+
+void
+aio_context_leave_and_free_tables (AioContext *ctx)
+{
+  AioHandlerTable *retired;
+
+  if (!aio_lock_count_dec_and_lock (&ctx->list_lock))
+    return;
+  retired = atomic_load_explicit (&ctx->retired_handlers, memory_order_relaxed);
+  atomic_store_explicit (&ctx->retired_handlers, NULL, memory_order_relaxed);
+  aio_lock_count_unlock (&ctx->list_lock);
+  free_tables (retired);
+}
+
+void
+aio_context_free_tables (AioContext *ctx)
+{
+  free_tables (atomic_load_explicit (&ctx->retired_handlers, memory_order_relaxed));
+  g_free (atomic_load_explicit (&ctx->handlers, memory_order_relaxed));
+}
+
+/* With list_lock held: has a table that is large enough for @fd take the place of the one there is. */
+static void
+grow_table (AioContext *ctx, guint fd)
+{
+  AioHandlerTable *old = atomic_load_explicit (&ctx->handlers, memory_order_relaxed);
+  guint old_size = old ? old->size : 0, size = MAX (fd + 1, old_size * 2);
+  AioHandlerTable *table = g_malloc0 (sizeof *table + (gsize) size * sizeof table->entries[0]);
+
+  table->size = size;
+  for (guint i = 0; i < old_size; i++)
+    atomic_init (&table->entries[i], atomic_load_explicit (&old->entries[i], memory_order_relaxed));
+  atomic_store_explicit (&ctx->handlers, table, memory_order_release);
+  if (!old)
+    return;
+  old->next_retired = atomic_load_explicit (&ctx->retired_handlers, memory_order_relaxed);
+  atomic_store_explicit (&ctx->retired_handlers, old, memory_order_relaxed);
+}
+
+/* With list_lock held: puts @handler (or none) in the place of @old, which is what @fd had. */
+static void
+table_put (AioContext *ctx, guint fd, AioHandler *old, AioHandler *handler)
+{
   guint n = atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed);
   guint n_disable = atomic_load_explicit (&ctx->poll_disable_cnt, memory_order_relaxed);
 
-  if (!old && !handler)
-    return NULL;
   n_disable += (handler && !handler->polling) - (old && !old->polling);
   atomic_store_explicit (&ctx->poll_disable_cnt, n_disable, memory_order_relaxed);
-  if ((guint) fd >= ctx->handlers_size)
-    {
-      guint size = MAX ((guint) fd + 1, ctx->handlers_size * 2);
-
-      ctx->handlers = g_renew (AioHandler *, ctx->handlers, size);
-      for (guint i = ctx->handlers_size; i < size; i++)
-        ctx->handlers[i] = NULL;
-      ctx->handlers_size = size;
-    }
-  ctx->handlers[fd] = handler;
+  if (fd >= aio_context_table_size (ctx))
+    grow_table (ctx, fd);
+  atomic_store_explicit (&atomic_load_explicit (&ctx->handlers, memory_order_relaxed)->entries[fd], handler,
+                         memory_order_release);
   atomic_store_explicit (&ctx->n_handlers, n + (handler != NULL) - (old != NULL), memory_order_release);
-  return old;
 }
 
 /* FALSE if @handler is none that can be put there, for the context is closed. */
@@ -258,14 +323,14 @@ set_handler (AioContext *ctx, int fd, AioHandler *handler)
 {
   AioHandler *old;
 
-  pthread_mutex_lock (&ctx->list_lock);
+  aio_context_lock_lists (ctx);
   /* Under the lock: aio_context_clear_handlers(), which comes after the close, leaves none. */
   if (handler && aio_context_is_closed (ctx))
     {
-      pthread_mutex_unlock (&ctx->list_lock);
+      aio_context_unlock_lists (ctx);
       return FALSE;
     }
-  old = table_exchange (ctx, fd, handler);
+  old = aio_context_get_handler (ctx, (guint) fd);
   if (old)
     {
       atomic_store_explicit (&old->deleted, TRUE, memory_order_release);
@@ -273,7 +338,10 @@ set_handler (AioContext *ctx, int fd, AioHandler *handler)
     }
   if (handler)
     note_change (ctx, handler);
-  pthread_mutex_unlock (&ctx->list_lock);
+  /* Last: a visitor that misses the old one sees that there are changes. */
+  if (old || handler)
+    table_put (ctx, (guint) fd, old, handler);
+  aio_context_unlock_lists (ctx);
 
   if (!old && !handler)
     return TRUE;
@@ -317,8 +385,8 @@ aio_context_set_poll_functions (AioContext *ctx, int fd, AioPollingCall call, GC
 {
   AioHandler *handler;
 
-  pthread_mutex_lock (&ctx->list_lock);
-  handler = fd >= 0 && (guint) fd < ctx->handlers_size ? ctx->handlers[fd] : NULL;
+  aio_context_lock_lists (ctx);
+  handler = fd >= 0 ? aio_context_get_handler (ctx, (guint) fd) : NULL;
   if (handler && handler->polling && handler->polling->call == call)
     {
       handler->polling->next_begin = begin;
@@ -326,7 +394,7 @@ aio_context_set_poll_functions (AioContext *ctx, int fd, AioPollingCall call, GC
       handler->polling->replaced = TRUE;
       note_change (ctx, handler);
     }
-  pthread_mutex_unlock (&ctx->list_lock);
+  aio_context_unlock_lists (ctx);
 
   if (aio_context_is_home (ctx))
     aio_context_apply_changes (ctx);
@@ -595,10 +663,10 @@ next_handler (AioContext *ctx, guint fd)
 {
   AioHandler *handler = NULL;
 
-  pthread_mutex_lock (&ctx->list_lock);
-  while (!handler && fd < ctx->handlers_size)
-    handler = ctx->handlers[fd++];
-  pthread_mutex_unlock (&ctx->list_lock);
+  aio_context_visit (ctx);
+  while (!handler && fd < aio_context_table_size (ctx))
+    handler = aio_context_get_handler (ctx, fd++);
+  aio_context_leave_visit (ctx);
   return handler;
 }
 

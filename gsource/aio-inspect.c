@@ -65,10 +65,10 @@ describe_fd (AioHandlerInfo *info)
 static void
 inspect_handlers (AioContext *ctx, AioSnapshot *snapshot, GArray *infos)
 {
-  pthread_mutex_lock (&ctx->list_lock);
-  for (guint fd = 0; fd < ctx->handlers_size; fd++)
+  aio_context_visit (ctx);
+  for (guint fd = 0; fd < aio_context_table_size (ctx); fd++)
     {
-      AioHandler *handler = ctx->handlers[fd];
+      AioHandler *handler = aio_context_get_handler (ctx, fd);
       AioHandlerInfo info;
 
       if (!handler)
@@ -88,8 +88,11 @@ inspect_handlers (AioContext *ctx, AioSnapshot *snapshot, GArray *infos)
       };
       g_array_append_val (infos, info);
     }
+  aio_context_leave_visit (ctx);
+
+  aio_context_lock_lists (ctx);
   snapshot->poll_max_ns = ctx->poll_params_wanted.max_ns;
-  pthread_mutex_unlock (&ctx->list_lock);
+  aio_context_unlock_lists (ctx);
   snapshot->poll_started = ctx->poll_started;
 
   for (guint i = 0; i < infos->len; i++)
@@ -141,7 +144,7 @@ inspect_timers (AioTimerList *list, gpointer data)
 static void
 inspect_bhs (AioContext *ctx, GArray *infos)
 {
-  pthread_mutex_lock (&ctx->list_lock);
+  aio_context_lock_lists (ctx);
   for (AioBh *bh = ctx->bhs; bh; bh = bh->next_bh)
     {
       guint flags = atomic_load_explicit (&bh->flags, memory_order_relaxed);
@@ -156,7 +159,7 @@ inspect_bhs (AioContext *ctx, GArray *infos)
       else
         g_array_append_val (infos, info);
     }
-  pthread_mutex_unlock (&ctx->list_lock);
+  aio_context_unlock_lists (ctx);
 }
 
 /* Home thread: the oneshots of a queue, which only the home thread takes anything from. */

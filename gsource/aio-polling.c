@@ -215,10 +215,10 @@ apply_params (AioContext *ctx)
 {
   if (!atomic_load_explicit (&ctx->poll_params_changed, memory_order_acquire))
     return;
-  pthread_mutex_lock (&ctx->list_lock);
+  aio_context_lock_lists (ctx);
   atomic_store_explicit (&ctx->poll_params_changed, FALSE, memory_order_relaxed);
   ctx->poll_params = ctx->poll_params_wanted;
-  pthread_mutex_unlock (&ctx->list_lock);
+  aio_context_unlock_lists (ctx);
   for_each_polled (ctx, reset_time);
   update_poll_ns (ctx);
 }
@@ -297,12 +297,12 @@ aio_polling_apply_functions (AioContext *ctx, AioHandler *handler)
   GCallback next_begin, next_end;
   gboolean replaced, begun;
 
-  pthread_mutex_lock (&ctx->list_lock);
+  aio_context_lock_lists (ctx);
   next_begin = polling->next_begin;
   next_end = polling->next_end;
   replaced = polling->replaced;
   polling->replaced = FALSE;
-  pthread_mutex_unlock (&ctx->list_lock);
+  aio_context_unlock_lists (ctx);
   if (!replaced)
     return;
 
@@ -464,10 +464,10 @@ aio_context_set_poll_params (AioContext *ctx, gint64 max_ns, gint64 grow, gint64
       return FALSE;
     }
 
-  pthread_mutex_lock (&ctx->list_lock);
+  aio_context_lock_lists (ctx);
   ctx->poll_params_wanted = (AioPollParams){ max_ns, grow, shrink };
   atomic_store_explicit (&ctx->poll_params_changed, TRUE, memory_order_release);
-  pthread_mutex_unlock (&ctx->list_lock);
+  aio_context_unlock_lists (ctx);
   aio_context_notify_waiter (ctx);
   return TRUE;
 }

@@ -21,17 +21,17 @@ aio_context_get_timer_list (AioContext *ctx, AioClock *clock)
   if (clock->type != AIO_CLOCK_MANUAL)
     return ctx->tlg[clock->type];
 
-  pthread_mutex_lock (&ctx->list_lock);
+  aio_context_lock_lists (ctx);
   list = find_manual_list (ctx, clock);
   if (list)
     list->users++;
-  pthread_mutex_unlock (&ctx->list_lock);
+  aio_context_unlock_lists (ctx);
   if (list)
     return list;
 
   /* The clock's lock comes before list_lock: its list is made outside, and dropped if another came first. */
   unused = aio_timer_list_new (ctx, clock);
-  pthread_mutex_lock (&ctx->list_lock);
+  aio_context_lock_lists (ctx);
   list = find_manual_list (ctx, clock);
   if (!list)
     {
@@ -43,7 +43,7 @@ aio_context_get_timer_list (AioContext *ctx, AioClock *clock)
       atomic_fetch_add_explicit (&ctx->n_manual_lists, 1, memory_order_release);
     }
   list->users++;
-  pthread_mutex_unlock (&ctx->list_lock);
+  aio_context_unlock_lists (ctx);
 
   if (unused)
     aio_timer_list_free (unused);
@@ -58,7 +58,7 @@ aio_context_put_timer_list (AioContext *ctx, AioTimerList *list)
   if (list->clock->type != AIO_CLOCK_MANUAL)
     return;
 
-  pthread_mutex_lock (&ctx->list_lock);
+  aio_context_lock_lists (ctx);
   last = --list->users == 0;
   if (last)
     {
@@ -69,7 +69,7 @@ aio_context_put_timer_list (AioContext *ctx, AioTimerList *list)
       *link = list->next;
       atomic_fetch_sub_explicit (&ctx->n_manual_lists, 1, memory_order_release);
     }
-  pthread_mutex_unlock (&ctx->list_lock);
+  aio_context_unlock_lists (ctx);
 
   if (last)
     aio_timer_list_free (list);
@@ -84,11 +84,11 @@ next_manual_list (AioContext *ctx, AioTimerList *list)
   if (!list && atomic_load_explicit (&ctx->n_manual_lists, memory_order_acquire) == 0)
     return NULL;
 
-  pthread_mutex_lock (&ctx->list_lock);
+  aio_context_lock_lists (ctx);
   next = list ? list->next : ctx->manual_lists;
   if (next)
     next->users++;
-  pthread_mutex_unlock (&ctx->list_lock);
+  aio_context_unlock_lists (ctx);
 
   if (list)
     aio_context_put_timer_list (ctx, list);

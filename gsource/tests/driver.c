@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "driver.h"
 
+#include "aio-context-private.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -139,6 +141,10 @@ run_case (gconstpointer data)
       aio_test_set_hook (d.ctx, NULL, NULL);
       g_assert_false (aio_context_get_dispatching (d.ctx));
       g_assert_cmpuint (aio_context_get_notify_me (d.ctx) & ~1u, ==, 0);
+      /* Whatever way the callbacks ended. */
+      g_assert_cmpuint (aio_lock_count_count (&d.ctx->list_lock), ==, 0);
+      g_assert_null (d.ctx->bh_slice_list);
+      g_assert_null (d.ctx->ready.head);
       if (aio_context_is_attached (d.ctx))
         g_assert_true (aio_context_detach (d.ctx, NULL));
       /* The fixture's is the last reference, or the file descriptors below will tell. */

@@ -24,6 +24,8 @@ typedef struct {
   AioCounter bhs_run, handlers_dispatched, timers_fired;
   AioCounter poll_iterations, poll_successes;
   AioCounter monitor_switches;
+  AioCounter sqes, cqes;
+  AioCounter requests_completed; /* in none of them: the callbacks of AioUringRequest */
 } AioCounters;
 
 /*
@@ -77,6 +79,8 @@ struct _AioContext {
   _Atomic (const AioFdMonOps *) fdmon_ops; /* stored by home */
   AioFdMonPoll fdmon_poll;                 /* home */
   AioFdMonEpoll fdmon_epoll;               /* home */
+  AioFdMonUring *fdmon_uring;              /* home: NULL but for the io_uring monitor */
+  GQueue completed;                        /* home: AioUringRequests that have their result */
   guint epoll_refused_at; /* home: how many handlers there were when the kernel had no room for them; 0: it had */
   AioReadyList ready;     /* home: handlers that were found ready and have not been called */
   gboolean walk_mark;     /* home: what the last walk over the monitored handlers left in each */
@@ -233,7 +237,7 @@ static inline guint64
 aio_context_n_callbacks (AioContext *ctx)
 {
   return aio_counter_get (&ctx->stats.bhs_run) + aio_counter_get (&ctx->stats.handlers_dispatched)
-         + aio_counter_get (&ctx->stats.timers_fired);
+         + aio_counter_get (&ctx->stats.timers_fired) + aio_counter_get (&ctx->stats.requests_completed);
 }
 
 /* For an error, if this is not the home thread or the context is closed; @what is "Polling", … */

@@ -61,10 +61,9 @@ aio_context_new_full (const char *name, AioMonitor monitor, GError **error)
   AioContext *ctx;
   int open_error;
 
-  if (monitor != AIO_MONITOR_AUTO && monitor != AIO_MONITOR_POLL && monitor != AIO_MONITOR_EPOLL)
+  if ((guint) monitor > AIO_MONITOR_IO_URING)
     {
-      aio_set_unavailable_error (error, ENOSYS, "This build does not have the monitor %s",
-                                 monitor == AIO_MONITOR_IO_URING ? "io_uring" : "asked for");
+      aio_set_unavailable_error (error, ENOSYS, "This build does not have the monitor asked for");
       return NULL;
     }
 
@@ -95,7 +94,8 @@ aio_context_new_full (const char *name, AioMonitor monitor, GError **error)
   open_error = aio_fdmon_open (ctx, monitor);
   if (open_error)
     {
-      aio_set_unavailable_error (error, open_error, "Monitor epoll");
+      aio_set_unavailable_error (error, open_error, "Monitor %s",
+                                 monitor == AIO_MONITOR_IO_URING ? "io_uring" : "epoll");
       aio_fdmon_open (ctx, AIO_MONITOR_POLL); /* which cannot fail: the context can be freed as any other */
       aio_context_unref (ctx);
       return NULL;
@@ -157,6 +157,7 @@ aio_context_finalize (AioContext *ctx)
   aio_context_free_timer_lists (ctx);
   aio_polling_clear (ctx);
   aio_context_fdmon (ctx)->close (ctx);
+  aio_uring_run_completed (ctx);
   for (guint i = 0; i < G_N_ELEMENTS (ctx->deadlines); i++)
     aio_deadline_finalize (&ctx->deadlines[i]);
   aio_notifier_unref (ctx->notifier);
@@ -219,6 +220,8 @@ aio_context_close (AioContext *ctx, GError **error)
   aio_context_ref (ctx);
   atomic_store_explicit (&ctx->closed, TRUE, memory_order_release);
   aio_context_clear_handlers (ctx, FALSE);
+  aio_uring_cancel_requests (ctx);
+  aio_uring_run_completed (ctx);
   aio_context_clear_timers (ctx, FALSE);
   aio_context_clear_bhs (ctx, FALSE);
   aio_context_detach (ctx, NULL);

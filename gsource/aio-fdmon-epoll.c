@@ -15,19 +15,10 @@
 
 #define MAX_EVENTS 128
 
-/* No handler's: of the entries for the context's notifier and for the timerfd of the wall clock. */
-#define OWN_GENERATION 0
-
-static guint64
-entry_data (int fd, guint32 generation)
-{
-  return (guint64) generation << 32 | (guint32) fd;
-}
-
 static int
 control (AioContext *ctx, int operation, int fd, guint32 events, guint32 generation)
 {
-  struct epoll_event event = { .events = events, .data.u64 = entry_data (fd, generation) };
+  struct epoll_event event = { .events = events, .data.u64 = aio_fdmon_entry_data (fd, generation) };
 
   return AIO_SYSTEM (epoll_ctl) (ctx->fdmon_epoll.poll_fd.fd, operation, fd, &event) == 0 ? 0 : errno;
 }
@@ -43,7 +34,7 @@ open_set (AioContext *ctx)
   if (poll_fd->fd < 0)
     return errno;
   ctx->fdmon_epoll.wall_clock_fd = -1;
-  error = control (ctx, EPOLL_CTL_ADD, ctx->notifier_poll_fd.fd, EPOLLIN, OWN_GENERATION);
+  error = control (ctx, EPOLL_CTL_ADD, ctx->notifier_poll_fd.fd, EPOLLIN, AIO_OWN_GENERATION);
   if (error)
     {
       close (poll_fd->fd);
@@ -157,8 +148,8 @@ collect_always_ready (AioContext *ctx)
 static gboolean
 collect (AioContext *ctx, const struct epoll_event *events, int n)
 {
-  const guint64 notifier = entry_data (ctx->notifier_poll_fd.fd, OWN_GENERATION);
-  const guint64 wall_clock = entry_data (ctx->fdmon_epoll.wall_clock_fd, OWN_GENERATION);
+  const guint64 notifier = aio_fdmon_entry_data (ctx->notifier_poll_fd.fd, AIO_OWN_GENERATION);
+  const guint64 wall_clock = aio_fdmon_entry_data (ctx->fdmon_epoll.wall_clock_fd, AIO_OWN_GENERATION);
   gboolean notifier_ready = FALSE;
 
   aio_context_visit (ctx);
@@ -236,7 +227,7 @@ epoll_wait_for (AioContext *ctx, gint64 timeout_ns, gboolean *notifier_ready)
   int n;
 
   if (mon->wall_clock_fd < 0 && ctx->deadlines[1].armed_ns >= 0
-      && control (ctx, EPOLL_CTL_ADD, ctx->deadlines[1].poll_fd.fd, EPOLLIN, OWN_GENERATION) == 0)
+      && control (ctx, EPOLL_CTL_ADD, ctx->deadlines[1].poll_fd.fd, EPOLLIN, AIO_OWN_GENERATION) == 0)
     mon->wall_clock_fd = ctx->deadlines[1].poll_fd.fd;
   aio_context_forget_ready (ctx);
   collect_always_ready (ctx);

@@ -36,6 +36,7 @@ typedef struct {
 
 extern const AioFdMonOps aio_fdmon_poll_ops;
 extern const AioFdMonOps aio_fdmon_epoll_ops;
+extern const AioFdMonOps aio_fdmon_uring_ops;
 
 /*
  * Home thread, with all changes applied, before a wait or in prepare: has the context use the monitor that
@@ -45,6 +46,16 @@ void aio_fdmon_choose (AioContext *ctx);
 
 /* Home thread: opens the monitor of a new context; errno, or 0. */
 int aio_fdmon_open (AioContext *ctx, AioMonitor monitor);
+
+/* No handler's generation: of what a context has its kernel-side monitor watch for itself. */
+#define AIO_OWN_GENERATION 0
+
+/* What a kernel-side monitor has the kernel report of an fd, so that nobody else is ever given the report. */
+static inline guint64
+aio_fdmon_entry_data (int fd, guint32 generation)
+{
+  return (guint64) generation << 32 | (guint32) fd;
+}
 
 typedef struct {
   struct pollfd *fds; /* a negative fd is not watched */
@@ -61,6 +72,42 @@ typedef struct {
   gboolean stale;          /* a report came for a handler that is gone: the set has to be made anew */
   gboolean full;           /* the kernel refused an entry: this monitor has to be left */
 } AioFdMonEpoll;
+
+struct io_uring_sqe;
+typedef struct _AioFdMonUring AioFdMonUring;
+
+/*
+ * A request of somebody else's in the ring of a context. The memory is the caller's, from the moment it is added until
+ * @complete is called, which may free it. One SQE and one CQE: no request that goes on, or that skips its CQE.
+ */
+typedef struct _AioUringRequest AioUringRequest;
+
+struct _AioUringRequest {
+  /* Fills the SQE but for its user_data. Once, when the ring has room, and not at all if it is cancelled before. */
+  void (*prepare) (AioUringRequest *request, struct io_uring_sqe *sqe);
+  /* From dispatch, or from the close of the context: exactly once, with -ECANCELED or what the kernel says. */
+  void (*complete) (AioUringRequest *request, int res, guint flags);
+
+  GList link;
+  int res;
+  guint flags;
+  gboolean cancelled;
+};
+
+/*
+ * Home thread: has the kernel do it, from the next wait or prepare on. FALSE, and nothing is done, if the context has
+ * no ring, or is closed.
+ */
+gboolean aio_uring_add_request (AioContext *ctx, AioUringRequest *request);
+
+/* Home thread: whether one has been added that was not completed. */
+gboolean aio_uring_has_requests (AioContext *ctx);
+
+/* Home thread: completes those that have their result, which may be an outer loop's; whether there were any. */
+gboolean aio_uring_run_completed (AioContext *ctx);
+
+/* Home thread or finalize: has all of them end, and waits for that; aio_uring_run_completed() completes them. */
+void aio_uring_cancel_requests (AioContext *ctx);
 
 /*
  * A wait that signals interrupt goes on for what remains of it: -1 for without end, 0 for no wait at all,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "aio-context-private.h"
+#include "aio-fdmon-uring-private.h"
 
 #include <errno.h>
 
@@ -61,7 +62,9 @@ switch_to (AioContext *ctx, const AioFdMonOps *ops)
 int
 aio_fdmon_open (AioContext *ctx, AioMonitor monitor)
 {
-  const AioFdMonOps *ops = monitor == AIO_MONITOR_EPOLL ? &aio_fdmon_epoll_ops : &aio_fdmon_poll_ops;
+  const AioFdMonOps *ops = monitor == AIO_MONITOR_EPOLL      ? &aio_fdmon_epoll_ops
+                           : monitor == AIO_MONITOR_IO_URING ? &aio_fdmon_uring_ops
+                                                             : &aio_fdmon_poll_ops;
 
   atomic_store_explicit (&ctx->fdmon_ops, ops, memory_order_relaxed);
   return ops->open (ctx);
@@ -81,6 +84,10 @@ aio_fdmon_choose (AioContext *ctx)
 {
   guint n = atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed);
 
+  /* For good: what the kernel has against the ring does not depend on the number of handlers. */
+  if (aio_context_fdmon (ctx) == &aio_fdmon_uring_ops && ctx->fdmon_uring->failed)
+    switch_to (ctx, &aio_fdmon_poll_ops);
+
   if (aio_context_fdmon (ctx) == &aio_fdmon_poll_ops && ctx->monitor_wanted != AIO_MONITOR_POLL
       && may_use_epoll (ctx, n) && switch_to (ctx, &aio_fdmon_epoll_ops) != 0)
     ctx->epoll_refused_at = MAX (n, 2);
@@ -89,7 +96,7 @@ aio_fdmon_choose (AioContext *ctx)
     {
       if (ctx->fdmon_epoll.full)
         ctx->epoll_refused_at = MAX (n, 2);
-      if (ctx->fdmon_epoll.full || (ctx->monitor_wanted == AIO_MONITOR_AUTO && n < EPOLL_THRESHOLD / 2))
+      if (ctx->fdmon_epoll.full || (ctx->monitor_wanted != AIO_MONITOR_EPOLL && n < EPOLL_THRESHOLD / 2))
         switch_to (ctx, &aio_fdmon_poll_ops);
     }
 }

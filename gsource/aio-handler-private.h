@@ -44,8 +44,9 @@ struct _AioHandler {
   guint8 always_ready : 1; /* epoll refuses it: a regular file or a directory, which never blocks */
   guint8 queued : 1;       /* in the ready list */
   guint8 walk_mark : 1;    /* while monitored: the context's, once a walk has come to it */
-  guint index;             /* in the arrays of the poll monitor */
-  guint32 generation;      /* in its entry of the epoll set; 0: it has none */
+  guint8 to_arm : 1;       /* the io_uring monitor has to give it a poll in the ring */
+  guint index;             /* in the arrays of the poll monitor; in io_uring's of those to arm */
+  guint32 generation;      /* in its entry of the epoll set, or its poll in the ring; 0: it has none */
   AioHandler *prev_ready, *next_ready;
 
   AioHandler *next_change; /* list_lock */

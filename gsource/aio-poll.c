@@ -31,7 +31,7 @@ aio_context_compute_timeout (AioContext *ctx)
   g_return_val_if_fail (ctx != NULL && aio_context_is_home (ctx), -1);
 
   state = aio_context_bh_queue_state (ctx);
-  if (state & AIO_BH_QUEUE_READY || ctx->ready.head)
+  if (state & AIO_BH_QUEUE_READY || ctx->ready.head || ctx->completed.head)
     return 0;
   timeout = aio_context_timer_timeout (ctx);
   return state & AIO_BH_QUEUE_IDLE ? earlier (timeout, IDLE_BH_INTERVAL_NS) : timeout;
@@ -49,8 +49,8 @@ wake_prepared_source (AioContext *ctx)
 }
 
 /*
- * Waits, and tells whether the context's own notifier was ready; FALSE if the kernel refuses. Without handlers a look
- * is in memory only.
+ * Waits, and tells whether the context's own notifier was ready; FALSE if the kernel refuses. Without handlers and
+ * requests a look is in memory only.
  */
 static gboolean
 wait (AioContext *ctx, gint64 timeout, gboolean *notifier_ready, GError **error)
@@ -61,7 +61,8 @@ wait (AioContext *ctx, gint64 timeout, gboolean *notifier_ready, GError **error)
   aio_context_apply_changes (ctx);
   aio_context_apply_external (ctx);
   aio_fdmon_choose (ctx);
-  if (timeout == 0 && atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) == 0)
+  if (timeout == 0 && atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) == 0
+      && !aio_uring_has_requests (ctx))
     return TRUE;
 
   ctx->wait_spared = FALSE;
@@ -83,13 +84,17 @@ wait (AioContext *ctx, gint64 timeout, gboolean *notifier_ready, GError **error)
   return wait_error == 0;
 }
 
-/* Runs bottom halves, then handlers, then timers; whether there was progress. @block_ns: see aio_polling_block_ns(). */
+/*
+ * Completes requests, then runs bottom halves, then handlers, then timers; whether there was progress. @block_ns: see
+ * aio_polling_block_ns().
+ */
 static gboolean
 run (AioContext *ctx, gint64 block_ns)
 {
   gboolean progress;
 
-  progress = aio_context_bh_poll (ctx);
+  progress = aio_uring_run_completed (ctx);
+  progress |= aio_context_bh_poll (ctx);
   AIO_SCHEDULE_POINT (ctx, POLL_AFTER_BH);
   ctx->block_ns = block_ns;
   progress |= aio_context_dispatch_ready (ctx);
@@ -107,7 +112,7 @@ is_quiet (AioContext *ctx)
          && !atomic_load_explicit (&ctx->notifier_written, memory_order_relaxed)
          && !atomic_load_explicit (&ctx->has_changes, memory_order_relaxed)
          && atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) == 0 && !aio_context_has_timers (ctx)
-         && !aio_bh_batch_has_rest (&ctx->bh_batch);
+         && !aio_uring_has_requests (ctx) && !aio_bh_batch_has_rest (&ctx->bh_batch);
 }
 
 /**
@@ -288,7 +293,7 @@ aio_context_prepare (AioContext *ctx)
   aio_polling_prepare (ctx);
   if (ctx->main_context)
     aio_context_fdmon (ctx)->gsource_prepare (ctx);
-  return ctx->ready.head != NULL;
+  return ctx->ready.head || ctx->completed.head;
 }
 
 /**
@@ -304,7 +309,7 @@ aio_context_pending (AioContext *ctx)
 {
   g_return_val_if_fail (ctx != NULL && aio_context_is_home (ctx), FALSE);
 
-  return ctx->ready.head || aio_context_fdmon (ctx)->gsource_check (ctx, FALSE);
+  return ctx->ready.head || aio_context_fdmon (ctx)->gsource_check (ctx, FALSE) || ctx->completed.head;
 }
 
 /**
@@ -347,5 +352,6 @@ aio_context_is_armed (AioContext *ctx)
   g_return_val_if_fail (ctx != NULL && aio_context_is_home (ctx), FALSE);
 
   return aio_context_bh_queue_state (ctx) & (AIO_BH_QUEUE_READY | AIO_BH_QUEUE_IDLE) || ctx->ready.head
-         || atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) > 0 || aio_context_has_timers (ctx);
+         || atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) > 0 || aio_context_has_timers (ctx)
+         || aio_uring_has_requests (ctx);
 }

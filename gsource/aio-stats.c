@@ -33,5 +33,7 @@ aio_context_get_stats (AioContext *ctx, AioStats *stats)
     .poll_successes = aio_counter_get (&ctx->stats.poll_successes),
     .poll_ns = atomic_load_explicit (&ctx->poll_ns, memory_order_relaxed),
     .monitor_switches = aio_counter_get (&ctx->stats.monitor_switches),
+    .sqes = aio_counter_get (&ctx->stats.sqes),
+    .cqes = aio_counter_get (&ctx->stats.cqes),
   };
 }

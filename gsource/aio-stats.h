@@ -29,6 +29,8 @@ G_BEGIN_DECLS
  * @poll_successes: those of @poll_iterations in which something was
  * @poll_ns: for how many nanoseconds a wait polls before it sleeps, by now; no counter
  * @monitor_switches: changes from one monitor to another
+ * @sqes: what the monitor io_uring asked of the kernel: submission queue entries
+ * @cqes: what the kernel answered: completion queue entries
  *
  * Counters of a context, each since it was made. @bhs_run, @handlers_dispatched and @timers_fired count
  * callbacks; @waits, @eventfd_writes and @eventfd_reads count system calls.
@@ -51,6 +53,8 @@ typedef struct {
   guint64 poll_successes;
   gint64 poll_ns;
   guint64 monitor_switches;
+  guint64 sqes;
+  guint64 cqes;
 } AioStats;
 
 AIO_AVAILABLE

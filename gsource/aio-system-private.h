@@ -7,6 +7,7 @@
  */
 #ifdef AIO_TEST_HOOKS
 
+#include <liburing.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -25,6 +26,11 @@ typedef struct {
   int (*ppoll) (struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask);
   int (*timerfd_create) (int clock_id, int flags);
   int (*timerfd_settime) (int fd, int flags, const struct itimerspec *value, struct itimerspec *old);
+  int (*io_uring_queue_init_params) (unsigned entries, struct io_uring *ring, struct io_uring_params *params);
+  int (*io_uring_submit) (struct io_uring *ring);
+  int (*io_uring_submit_and_get_events) (struct io_uring *ring);
+  int (*io_uring_submit_and_wait_timeout) (struct io_uring *ring, struct io_uring_cqe **cqe, unsigned n,
+                                           struct __kernel_timespec *timeout, sigset_t *mask);
   int (*clock_gettime) (clockid_t clock_id, struct timespec *now);
 } AioSystem;
 

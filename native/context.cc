@@ -270,6 +270,8 @@ constexpr struct {
     {"handlersDispatched", &AioStats::handlers_dispatched},
     {"timersFired", &AioStats::timers_fired},
     {"monitorSwitches", &AioStats::monitor_switches},
+    {"sqes", &AioStats::sqes},
+    {"cqes", &AioStats::cqes},
 };
 
 napi_value Stats(napi_env env, napi_callback_info info) {

@@ -38,6 +38,8 @@ describe('AioContext: stats', () => {
       handlersDispatched: 0,
       timersFired: 0,
       monitorSwitches: 0,
+      sqes: 0,
+      cqes: 0,
       dispatching: false,
     });
   });

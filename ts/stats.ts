@@ -30,6 +30,10 @@ export interface AioStats {
   readonly timersFired: number;
   /** Changes from one monitor to another, which `'auto'` makes; see `AioContext.monitor`. */
   readonly monitorSwitches: number;
+  /** What the monitor `'io_uring'` asked of the kernel: submission queue entries. */
+  readonly sqes: number;
+  /** What the kernel answered: completion queue entries. */
+  readonly cqes: number;
   /** Whether a poll or a dispatch is under way. The original's `dispatching`. */
   readonly dispatching: boolean;
 }

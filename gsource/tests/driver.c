@@ -26,6 +26,7 @@ static const struct {
 } monitors[] = {
   { AIO_MONITOR_POLL, "poll" },
   { AIO_MONITOR_EPOLL, "epoll" },
+  { AIO_MONITOR_IO_URING, "io_uring" },
   { AIO_MONITOR_AUTO, "auto" }, /* no column of the matrix: it is one of the others at any time */
 };
 
@@ -122,6 +123,15 @@ run_case (gconstpointer data)
       g_autoptr (GError) error = NULL;
 
       d.ctx = aio_context_new_full ("driver", c->monitor, &error);
+      if (c->monitor == AIO_MONITOR_IO_URING && g_error_matches (error, AIO_ERROR, AIO_ERROR_UNAVAILABLE))
+        {
+          g_autofree char *why =
+              g_strdup_printf ("io_uring is missing: %s", strerrorname_np (aio_error_get_errno (error)));
+
+          g_test_skip (why);
+          driver_watchdog (0);
+          return;
+        }
       g_assert_no_error (error);
       g_assert_nonnull (d.ctx);
     }
@@ -226,6 +236,14 @@ driver_main (int argc, char **argv, void (*add_tests) (void))
 
   add_tests ();
   return g_test_run ();
+}
+
+gboolean
+driver_has_monitor (AioMonitor monitor)
+{
+  g_autoptr (AioContext) ctx = aio_context_new_full (NULL, monitor, NULL);
+
+  return ctx != NULL;
 }
 
 /* Driving */

@@ -63,6 +63,9 @@ void driver_run_until (Driver *d, DriverCondition condition, gpointer data, guin
 /* The same until *@count, which any thread may raise atomically, is at least @goal. */
 void driver_run_until_count (Driver *d, const int *count, int goal, guint timeout_ms);
 
+/* Whether this kernel has it; where a matrix is none of the driver's. */
+gboolean driver_has_monitor (AioMonitor monitor);
+
 /* aio_context_poll() that must not fail. */
 gboolean driver_poll (AioContext *ctx, gboolean blocking);
 

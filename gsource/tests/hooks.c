@@ -19,6 +19,10 @@ AioSystem aio_system = {
   .ppoll = ppoll,
   .timerfd_create = timerfd_create,
   .timerfd_settime = timerfd_settime,
+  .io_uring_queue_init_params = io_uring_queue_init_params,
+  .io_uring_submit = io_uring_submit,
+  .io_uring_submit_and_get_events = io_uring_submit_and_get_events,
+  .io_uring_submit_and_wait_timeout = io_uring_submit_and_wait_timeout,
   .clock_gettime = clock_gettime,
 };
 

@@ -11,6 +11,8 @@ typedef struct {
 static AioSystem real;
 static Shim shims[N_SHIMS];
 
+static guint ring_entries; /* 0: as many as are asked for */
+
 static struct {
   void (*func) (gpointer data);
   gpointer data;
@@ -99,6 +101,33 @@ shim_timerfd_settime (int fd, int flags, const struct itimerspec *value, struct 
   return fails (SHIM_TIMERFD_SETTIME) ? -1 : real.timerfd_settime (fd, flags, value, old);
 }
 
+static int
+shim_uring_init (unsigned entries, struct io_uring *ring, struct io_uring_params *params)
+{
+  return fails (SHIM_URING_INIT)
+             ? -errno
+             : real.io_uring_queue_init_params (ring_entries ? ring_entries : entries, ring, params);
+}
+
+static int
+shim_uring_submit (struct io_uring *ring)
+{
+  return fails (SHIM_URING_SUBMIT) ? -errno : real.io_uring_submit (ring);
+}
+
+static int
+shim_uring_get_events (struct io_uring *ring)
+{
+  return fails (SHIM_URING_ENTER) ? -errno : real.io_uring_submit_and_get_events (ring);
+}
+
+static int
+shim_uring_wait (struct io_uring *ring, struct io_uring_cqe **cqe, unsigned n, struct __kernel_timespec *timeout,
+                 sigset_t *mask)
+{
+  return fails (SHIM_URING_ENTER) ? -errno : real.io_uring_submit_and_wait_timeout (ring, cqe, n, timeout, mask);
+}
+
 void
 shim_start (void)
 {
@@ -116,6 +145,10 @@ shim_start (void)
   aio_system.ppoll = shim_ppoll;
   aio_system.timerfd_create = shim_timerfd_create;
   aio_system.timerfd_settime = shim_timerfd_settime;
+  aio_system.io_uring_queue_init_params = shim_uring_init;
+  aio_system.io_uring_submit = shim_uring_submit;
+  aio_system.io_uring_submit_and_get_events = shim_uring_get_events;
+  aio_system.io_uring_submit_and_wait_timeout = shim_uring_wait;
 }
 
 void
@@ -125,6 +158,7 @@ shim_stop (void)
   aio_system = real;
   real.eventfd = NULL;
   before_epoll_create1.func = NULL;
+  ring_entries = 0;
 }
 
 void
@@ -140,6 +174,12 @@ shim_before_epoll_create1 (void (*func) (gpointer data), gpointer data)
 {
   before_epoll_create1.data = data;
   before_epoll_create1.func = func;
+}
+
+void
+shim_ring_entries (guint entries)
+{
+  ring_entries = entries;
 }
 
 int

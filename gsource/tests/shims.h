@@ -22,6 +22,9 @@ typedef enum {
   SHIM_PPOLL,
   SHIM_TIMERFD_CREATE,
   SHIM_TIMERFD_SETTIME,
+  SHIM_URING_INIT,   /* io_uring_queue_init_params */
+  SHIM_URING_SUBMIT, /* io_uring_submit */
+  SHIM_URING_ENTER,  /* the calls that also wait, or fetch what is there */
   N_SHIMS,
 } ShimCall;
 
@@ -35,6 +38,9 @@ void shim_fail (ShimCall call, int error, int skip, int times);
 
 /* Before each call of epoll_create1(2), which a monitor makes when it is about to be used. */
 void shim_before_epoll_create1 (void (*func) (gpointer data), gpointer data);
+
+/* Rings that are made from now on have so few entries. */
+void shim_ring_entries (guint entries);
 
 /* Since the start, and those of them that were made to fail. */
 int shim_calls (ShimCall call);

@@ -281,8 +281,8 @@ invalid_fd_is_refused (Driver *d)
 static void
 closed_while_watched_is_one_error_and_no_busy_loop (Driver *d)
 {
-  /* Only poll(2) tells; epoll forgets the descriptor silently. */
-  const int errors = aio_context_get_monitor (d->ctx) == AIO_MONITOR_POLL ? 1 : 0;
+  /* Epoll forgets the descriptor silently. In the ring it is the hangup that has it armed anew, which fails. */
+  const int errors = aio_context_get_monitor (d->ctx) == AIO_MONITOR_EPOLL ? 0 : 1;
   Calls calls = { 0 };
   int fds[2];
 
@@ -309,7 +309,7 @@ closed_while_watched_warns_where_there_is_no_error_callback (Driver *d)
   driver_pipe (fds);
   watch (d, fds[0], (AioFdHandler){ .read = count_read, .name = "the doomed one" }, &calls);
   driver_close_pair (fds);
-  if (aio_context_get_monitor (d->ctx) == AIO_MONITOR_POLL)
+  if (aio_context_get_monitor (d->ctx) != AIO_MONITOR_EPOLL)
     driver_expect_warning ("*the doomed one*EBADF*");
   driver_turn (d, FALSE);
   driver_settle (d);
@@ -391,7 +391,7 @@ one_function_for_all_conditions (Driver *d)
   driver_close_pair (fds);
   driver_turn (d, FALSE);
   driver_settle (d);
-  g_assert_cmpint (c.nval, ==, aio_context_get_monitor (d->ctx) == AIO_MONITOR_POLL ? 1 : 0);
+  g_assert_cmpint (c.nval, ==, aio_context_get_monitor (d->ctx) == AIO_MONITOR_EPOLL ? 0 : 1);
   g_assert_true (aio_context_set_fd_func (d->ctx, number, 0, count_condition, &c, NULL, &error));
   g_assert_no_error (error);
   g_assert_false (aio_context_set_fd_func (d->ctx, 999, G_IO_IN, count_condition, &c, NULL, &error));

@@ -343,7 +343,8 @@ need_wait (AioContext *ctx)
 static gboolean
 wait_is_over (AioContext *ctx)
 {
-  return ctx->ready.head || atomic_load_explicit (&ctx->notified, memory_order_relaxed) || aio_context_is_closed (ctx);
+  return ctx->ready.head || ctx->completed.head || atomic_load_explicit (&ctx->notified, memory_order_relaxed)
+         || aio_context_is_closed (ctx);
 }
 
 /* Asks again and again until @until_ns; whether one was ready. */
@@ -399,7 +400,7 @@ aio_polling_spares_wait (AioContext *ctx, const AioPollingPass *pass)
   if (pass->had_ready || !pass->asked_all)
     return FALSE;
   /* A look that found nothing is no look at the file descriptors, unless it was ended early. */
-  if (!ctx->ready.head && !atomic_load_explicit (&ctx->notified, memory_order_relaxed))
+  if (!ctx->ready.head && !ctx->completed.head && !atomic_load_explicit (&ctx->notified, memory_order_relaxed))
     return FALSE;
   if (aio_context_fdmon (ctx)->need_wait)
     return !need_wait (ctx);

@@ -10,7 +10,7 @@ import { setImmediate as immediate } from 'node:timers/promises';
 import { AioContext, EventNotifier } from 'aio-gsource';
 import { tryRead } from 'aio-gsource/fds';
 
-import { drain, type Loop, matrix, packageRoot, write } from './helpers.js';
+import { drain, ioUringMissing, type Loop, matrix, packageRoot, write } from './helpers.js';
 
 /** Node's own epoll set. */
 function epollOfNode(): number {
@@ -98,28 +98,30 @@ describe('FdHandler: kinds of file descriptors', () => {
     return immediate(); // Node's loop still turns
   });
 
-  it("an epoll set: the context's own", () => {
-    const before = new Set(readdirSync('/proc/self/fd'));
-    using ctx = new AioContext({ monitor: 'epoll' });
-    using notifier = new EventNotifier();
-    let calls = 0;
-    ctx.setEventNotifier(notifier, { read: () => calls++ });
-    ctx.poll(false);
-    before.add(String(notifier.fd));
-    for (const fd of readdirSync('/proc/self/fd').filter((each) => !before.has(each))) {
-      try {
-        ctx.setFdHandler(Number(fd), { read: () => undefined, error: () => undefined });
-      } catch (error) {
-        assert.equal((error as { code?: unknown }).code, 'EBADF');
+  for (const monitor of ['epoll', 'io_uring'] as const)
+    it(`what the context itself polls [${monitor}]`, function () {
+      if (monitor === 'io_uring' && ioUringMissing !== null) this.skip();
+      const before = new Set(readdirSync('/proc/self/fd'));
+      using ctx = new AioContext({ monitor });
+      using notifier = new EventNotifier();
+      let calls = 0;
+      ctx.setEventNotifier(notifier, { read: () => calls++ });
+      ctx.poll(false);
+      before.add(String(notifier.fd));
+      for (const fd of readdirSync('/proc/self/fd').filter((each) => !before.has(each))) {
+        try {
+          ctx.setFdHandler(Number(fd), { read: () => undefined, error: () => undefined });
+        } catch (error) {
+          assert.equal((error as { code?: unknown }).code, 'EBADF');
+        }
       }
-    }
 
-    for (let i = 0; i < 5; i++) ctx.poll(false);
-    notifier.set();
-    for (let i = 0; i < 5 && calls === 0; i++) ctx.poll(false);
+      for (let i = 0; i < 5; i++) ctx.poll(false);
+      notifier.set();
+      for (let i = 0; i < 5 && calls === 0; i++) ctx.poll(false);
 
-    assert.equal(calls, 1, 'the others are still watched');
-  });
+      assert.equal(calls, 1, 'the others are still watched');
+    });
 
   describe("N10: one that is Node's", () => {
     interface Handle {
@@ -127,8 +129,9 @@ describe('FdHandler: kinds of file descriptors', () => {
     }
     const fdOf = (socket: Socket): number => (socket as unknown as { _handle: Handle })._handle.fd;
 
-    for (const monitor of ['poll', 'epoll'] as const)
-      it(`both are told, who reads first has the data, and Node goes on unharmed [${monitor}]`, async () => {
+    for (const monitor of ['poll', 'epoll', 'io_uring'] as const)
+      it(`both are told, who reads first has the data, and Node goes on unharmed [${monitor}]`, async function () {
+        if (monitor === 'io_uring' && ioUringMissing !== null) this.skip();
         const server = createServer().listen(0, '127.0.0.1');
         await once(server, 'listening');
         const accepting = once(server, 'connection') as Promise<[Socket]>;

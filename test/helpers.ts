@@ -6,7 +6,7 @@ import path from 'node:path';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
-import { AioContext, MainContext, Priority } from 'aio-gsource';
+import { AioContext, AioError, MainContext, Priority } from 'aio-gsource';
 import { closeFd, openPty, pipe, socketPair, tryRead, tryWrite } from 'aio-gsource/fds';
 
 export const packageRoot: string = path.join(import.meta.dirname, '../..');
@@ -14,9 +14,20 @@ export const packageRoot: string = path.join(import.meta.dirname, '../..');
 // --- Drivers
 
 export type DriverName = 'poll' | 'glib' | 'mixed';
-export type MonitorName = 'poll' | 'epoll';
+export type MonitorName = 'poll' | 'epoll' | 'io_uring';
 const drivers: readonly DriverName[] = ['poll', 'glib', 'mixed'];
-const monitors: readonly MonitorName[] = ['poll', 'epoll'];
+const monitors: readonly MonitorName[] = ['poll', 'epoll', 'io_uring'];
+
+/** Why this machine does not have io_uring, or null. */
+export const ioUringMissing: string | null = (() => {
+  try {
+    new AioContext({ monitor: 'io_uring' }).close();
+    return null;
+  } catch (error) {
+    if (error instanceof AioError && error.code === 'ERR_AIO_UNAVAILABLE') return error.message;
+    throw error;
+  }
+})();
 
 /** A context, one way of driving it, and the file descriptors of a test. */
 export class Loop implements Disposable {
@@ -133,8 +144,9 @@ export class Loop implements Disposable {
 
 type LoopBody = (loop: Loop) => void | Promise<void>;
 
-function caseOf(driver: DriverName, monitor: MonitorName, body: LoopBody): () => void | Promise<void> {
-  return () => {
+function caseOf(driver: DriverName, monitor: MonitorName, body: LoopBody): Mocha.AsyncFunc | Mocha.Func {
+  return function (this: Mocha.Context) {
+    if (monitor === 'io_uring' && ioUringMissing !== null) this.skip();
     const loop = new Loop(driver, monitor);
     let ended: void | Promise<void>;
     try {
@@ -149,7 +161,7 @@ function caseOf(driver: DriverName, monitor: MonitorName, body: LoopBody): () =>
   };
 }
 
-/** Where a descriptor that is closed while it is watched is told of: epoll forgets it, and says nothing. */
+/** Where a descriptor that is closed while it is watched is told of: epoll forgets it, io_uring keeps its file open. */
 export const whereClosingTells: Cells = { monitors: ['poll'] };
 
 interface Cells {

@@ -15,6 +15,9 @@
 
 #define MAX_EVENTS 128
 
+/* No handler's: of the entries for the context's notifier and for the timerfd of the wall clock. */
+#define OWN_GENERATION 0
+
 static int
 control (AioContext *ctx, int operation, int fd, guint32 events, guint32 generation)
 {
@@ -34,7 +37,7 @@ open_set (AioContext *ctx)
   if (poll_fd->fd < 0)
     return errno;
   ctx->fdmon_epoll.wall_clock_fd = -1;
-  error = control (ctx, EPOLL_CTL_ADD, ctx->notifier_poll_fd.fd, EPOLLIN, AIO_OWN_GENERATION);
+  error = control (ctx, EPOLL_CTL_ADD, ctx->notifier_poll_fd.fd, EPOLLIN, OWN_GENERATION);
   if (error)
     {
       close (poll_fd->fd);
@@ -148,8 +151,8 @@ collect_always_ready (AioContext *ctx)
 static gboolean
 collect (AioContext *ctx, const struct epoll_event *events, int n)
 {
-  const guint64 notifier = aio_fdmon_entry_data (ctx->notifier_poll_fd.fd, AIO_OWN_GENERATION);
-  const guint64 wall_clock = aio_fdmon_entry_data (ctx->fdmon_epoll.wall_clock_fd, AIO_OWN_GENERATION);
+  const guint64 notifier = aio_fdmon_entry_data (ctx->notifier_poll_fd.fd, OWN_GENERATION);
+  const guint64 wall_clock = aio_fdmon_entry_data (ctx->fdmon_epoll.wall_clock_fd, OWN_GENERATION);
   gboolean notifier_ready = FALSE;
 
   aio_context_visit (ctx);
@@ -227,7 +230,7 @@ epoll_wait_for (AioContext *ctx, gint64 timeout_ns, gboolean *notifier_ready)
   int n;
 
   if (mon->wall_clock_fd < 0 && ctx->deadlines[1].armed_ns >= 0
-      && control (ctx, EPOLL_CTL_ADD, ctx->deadlines[1].poll_fd.fd, EPOLLIN, AIO_OWN_GENERATION) == 0)
+      && control (ctx, EPOLL_CTL_ADD, ctx->deadlines[1].poll_fd.fd, EPOLLIN, OWN_GENERATION) == 0)
     mon->wall_clock_fd = ctx->deadlines[1].poll_fd.fd;
   aio_context_forget_ready (ctx);
   collect_always_ready (ctx);

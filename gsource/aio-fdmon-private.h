@@ -47,9 +47,6 @@ void aio_fdmon_choose (AioContext *ctx);
 /* Home thread: opens the monitor of a new context; errno, or 0. */
 int aio_fdmon_open (AioContext *ctx, AioMonitor monitor);
 
-/* No handler's generation: of what a context has its kernel-side monitor watch for itself. */
-#define AIO_OWN_GENERATION 0
-
 /* What a kernel-side monitor has the kernel report of an fd, so that nobody else is ever given the report. */
 static inline guint64
 aio_fdmon_entry_data (int fd, guint32 generation)

@@ -10,7 +10,7 @@
 /* A one-shot poll of the context's own: of its notifier, or of the timerfd of the wall clock. */
 typedef struct {
   int fd;
-  gboolean armed; /* the ring has it */
+  guint64 data;   /* its user_data; 0: the ring does not have it */
   gboolean ready; /* it was found in the wait that is under way */
 } AioUringPoll;
 
@@ -19,7 +19,8 @@ struct _AioFdMonUring {
   guint n_forks;   /* of the process when the ring was made: a child of it must leave the ring alone */
   GPollFD poll_fd; /* the ring; what GLib polls in place of all handlers' */
   gboolean in_source;
-  gboolean failed; /* the kernel refused what it must not refuse: this monitor has to be left */
+  gboolean failed;  /* the kernel refused what it must not refuse: this monitor has to be left */
+  guint64 armed_by; /* the aio_thread_id() that the kernel lets the polls end with */
   guint32 last_generation;
   GPtrArray *to_arm; /* of AioHandler, by their index: watched, but the ring has no poll of theirs */
   GArray *to_cancel; /* of guint64: user_data of polls that nobody wants any more */
@@ -28,11 +29,11 @@ struct _AioFdMonUring {
 };
 
 /*
- * What user_data says a CQE is of: of a handler's poll, aio_fdmon_entry_data() with its generation, which is below
- * AIO_URING_REQUEST; of the context's own polls, the same with AIO_OWN_GENERATION; of a cancellation, which nobody
- * asks about, AIO_URING_IGNORED; of a request, its address and the bit that no address of a process has.
+ * What user_data says a CQE is of: of a poll, aio_fdmon_entry_data() with a generation of its own, which leaves the
+ * highest bit free; of a cancellation, which nobody asks about, AIO_URING_IGNORED; of a request, its address and that
+ * bit, which no address of a process has.
  */
-#define AIO_URING_IGNORED ((guint64) G_MAXUINT32)
+#define AIO_URING_IGNORED ((guint64) 0)
 #define AIO_URING_REQUEST ((guint64) 1 << 63)
 #define AIO_URING_LAST_GENERATION ((guint32) G_MAXINT32)
 

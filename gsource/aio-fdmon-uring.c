@@ -123,6 +123,14 @@ leave (AioContext *ctx, AioHandler *handler)
 }
 
 static void
+leave_own (AioFdMonUring *mon, AioUringPoll *poll)
+{
+  if (poll->data != 0)
+    g_array_append_val (mon->to_cancel, poll->data);
+  poll->data = 0;
+}
+
+static void
 uring_update (AioContext *ctx, AioHandler *handler)
 {
   gboolean entered = handler->generation != 0 || handler->to_arm;
@@ -162,37 +170,34 @@ queue_cancellations (AioContext *ctx)
   return to_cancel->len == 0;
 }
 
-static gboolean
-queue_poll (AioContext *ctx, int fd, guint32 events, guint32 generation)
+/* Its user_data, or 0. */
+static guint64
+queue_poll (AioContext *ctx, int fd, guint32 events)
 {
+  AioFdMonUring *mon = ctx->fdmon_uring;
   struct io_uring_sqe *sqe = aio_uring_get_sqe (ctx);
 
   if (!sqe)
-    return FALSE;
+    return 0;
+  mon->last_generation = mon->last_generation % AIO_URING_LAST_GENERATION + 1;
   io_uring_prep_poll_add (sqe, fd, events);
-  sqe->user_data = aio_fdmon_entry_data (fd, generation);
-  return TRUE;
+  return sqe->user_data = aio_fdmon_entry_data (fd, mon->last_generation);
 }
 
 static gboolean
 queue_own (AioContext *ctx, AioUringPoll *poll)
 {
-  if (!poll->armed && poll->fd >= 0)
-    poll->armed = queue_poll (ctx, poll->fd, POLLIN, AIO_OWN_GENERATION);
-  return poll->armed || poll->fd < 0;
+  if (poll->data == 0 && poll->fd >= 0)
+    poll->data = queue_poll (ctx, poll->fd, POLLIN);
+  return poll->data != 0 || poll->fd < 0;
 }
 
 static gboolean
 queue_handler (AioContext *ctx, AioHandler *handler)
 {
-  AioFdMonUring *mon = ctx->fdmon_uring;
-  guint32 generation = mon->last_generation % AIO_URING_LAST_GENERATION + 1;
-
-  if (!queue_poll (ctx, handler->poll_fd.fd, handler->poll_fd.events, generation))
-    return FALSE;
-  handler->generation = mon->last_generation = generation;
-  handler->to_arm = FALSE;
-  return TRUE;
+  handler->generation = queue_poll (ctx, handler->poll_fd.fd, handler->poll_fd.events) >> 32;
+  handler->to_arm = handler->generation == 0;
+  return !handler->to_arm;
 }
 
 static gboolean
@@ -282,7 +287,7 @@ take_handler (AioContext *ctx, AioHandler *handler, int res, gboolean found)
 
   handler->generation = 0;
   add_to_arm (mon, handler);
-  /* ECANCELED: the thread that armed it has ended, for the context has got another home since. */
+  /* ECANCELED: the thread that armed it has ended. */
   if (res < 0 && res != -EBADF && res != -ECANCELED)
     mon->failed = TRUE;
   else if (found && res != -ECANCELED)
@@ -290,30 +295,30 @@ take_handler (AioContext *ctx, AioHandler *handler, int res, gboolean found)
 }
 
 static void
-take_own (AioContext *ctx, int fd, int res, gboolean found)
+take_own (AioContext *ctx, AioUringPoll *poll, int res, gboolean found)
 {
-  AioFdMonUring *mon = ctx->fdmon_uring;
-  AioUringPoll *poll = fd == mon->notifier.fd ? &mon->notifier : &mon->wall_clock;
-
-  poll->armed = FALSE;
+  poll->data = 0;
   if (res > 0)
     poll->ready = found;
   else if (res != -ECANCELED)
-    mon->failed = TRUE;
+    ctx->fdmon_uring->failed = TRUE;
 }
 
 /* In a visit. */
 static void
 take (AioContext *ctx, const struct io_uring_cqe *cqe, gboolean found)
 {
+  AioFdMonUring *mon = ctx->fdmon_uring;
   AioHandler *handler;
 
   if (cqe->user_data & AIO_URING_REQUEST)
     aio_uring_request_done (ctx, cqe->user_data, cqe->res, cqe->flags);
   else if (cqe->user_data == AIO_URING_IGNORED)
     return;
-  else if (cqe->user_data >> 32 == AIO_OWN_GENERATION)
-    take_own (ctx, (guint32) cqe->user_data, cqe->res, found);
+  else if (cqe->user_data == mon->notifier.data)
+    take_own (ctx, &mon->notifier, cqe->res, found);
+  else if (cqe->user_data == mon->wall_clock.data)
+    take_own (ctx, &mon->wall_clock, cqe->res, found);
   else if ((handler = aio_context_find_handler (ctx, (guint32) cqe->user_data, cqe->user_data >> 32)))
     take_handler (ctx, handler, cqe->res, found);
 }
@@ -367,6 +372,34 @@ aio_uring_enter (AioContext *ctx, gint64 timeout_ns)
 
 /* Waits */
 
+/* Nothing is known of the handlers: each will be armed, or is and has not completed. */
+static void
+begin (AioContext *ctx)
+{
+  AioFdMonUring *mon = ctx->fdmon_uring;
+
+  /* What came before may be out of date: somebody else may have read it. It is asked for anew. */
+  aio_uring_reap (ctx, FALSE);
+  if (G_LIKELY (mon->armed_by == aio_thread_id ()))
+    return;
+
+  /* A poll completes on the thread that armed it, and not in time once that has ended. */
+  mon->armed_by = aio_thread_id ();
+  aio_context_visit (ctx);
+  for (guint fd = 0; fd < aio_context_table_size (ctx); fd++)
+    {
+      AioHandler *handler = aio_context_get_handler (ctx, fd);
+
+      if (!handler || !handler->monitored || handler->generation == 0)
+        continue;
+      leave (ctx, handler);
+      add_to_arm (mon, handler);
+    }
+  aio_context_leave_visit (ctx);
+  leave_own (mon, &mon->notifier);
+  leave_own (mon, &mon->wall_clock);
+}
+
 static gboolean
 has_found (AioContext *ctx)
 {
@@ -387,9 +420,8 @@ uring_wait (AioContext *ctx, gint64 timeout_ns, gboolean *notifier_ready)
   if (ctx->deadlines[1].armed_ns >= 0)
     mon->wall_clock.fd = ctx->deadlines[1].poll_fd.fd;
 
-  /* What came before may be out of date: somebody else may have read it. It is asked for anew. */
   aio_context_forget_ready (ctx);
-  aio_uring_reap (ctx, FALSE);
+  begin (ctx);
   while (!done && queue_all (ctx, TRUE))
     {
       gint64 remaining = has_found (ctx) ? 0 : aio_wait_remaining (deadline);
@@ -425,7 +457,7 @@ uring_gsource_prepare (AioContext *ctx)
       mon->in_source = TRUE;
       g_source_add_poll (&ctx->source, &mon->poll_fd);
     }
-  aio_uring_reap (ctx, FALSE);
+  begin (ctx);
   if (queue_all (ctx, FALSE) && submit (ctx))
     aio_uring_reap (ctx, TRUE);
   if (mon->failed)
@@ -456,9 +488,9 @@ uring_need_wait (AioContext *ctx)
 
   if (!aio_uring_is_own (ctx))
     return TRUE;
-  if (mon->to_arm->len > 0 || mon->to_cancel->len > 0 || mon->queued.head || !mon->notifier.armed)
+  if (mon->to_arm->len > 0 || mon->to_cancel->len > 0 || mon->queued.head || mon->notifier.data == 0)
     {
-      aio_uring_reap (ctx, FALSE);
+      begin (ctx);
       if (!queue_all (ctx, TRUE) || !submit (ctx))
         return TRUE;
     }

@@ -3,6 +3,7 @@
 
 #include "aio-atomic.h"
 #include "aio-bh-private.h"
+#include "aio-context-lock-private.h"
 #include "aio-context.h"
 #include "aio-deadline-private.h"
 #include "aio-fdmon-private.h"
@@ -39,6 +40,7 @@ struct _AioContext {
   _Atomic guint64 home;                   /* the home thread's aio_thread_id(); stored while the context is idle */
   _Atomic gboolean closed;                /* stored by home */
   _Atomic guint pins;                     /* any: foreign threads inside a call that outlives what it publishes */
+  AioContextLock lock;                    /* of aio_context_acquire() */
   GMainContext *main_context;             /* home: a reference, from the attach or the first prepare on */
   _Atomic gboolean foreign_thread_warned; /* any, once */
   _Atomic gboolean is_current;            /* stored by home: set as its thread's current context */

@@ -86,6 +86,7 @@ aio_context_new_full (const char *name, AioMonitor monitor, GError **error)
   ctx->changes_tail = &ctx->changes;
   ctx->monitor_wanted = monitor;
   aio_lock_count_init (&ctx->list_lock);
+  aio_context_lock_init (ctx);
   aio_deadline_init (&ctx->deadlines[0], CLOCK_MONOTONIC);
   aio_deadline_init (&ctx->deadlines[1], CLOCK_REALTIME);
   for (AioClockType type = AIO_CLOCK_REALTIME; type < AIO_CLOCK_MANUAL; type++)
@@ -161,6 +162,7 @@ aio_context_finalize (AioContext *ctx)
   for (guint i = 0; i < G_N_ELEMENTS (ctx->deadlines); i++)
     aio_deadline_finalize (&ctx->deadlines[i]);
   aio_notifier_unref (ctx->notifier);
+  aio_context_lock_finalize (ctx);
   aio_context_free_tables (ctx);
   aio_lock_count_clear (&ctx->list_lock);
   g_free (ctx->name);

@@ -103,6 +103,17 @@ AioContext *aio_context_get_current (void);
 AIO_AVAILABLE
 gboolean aio_context_set_current (AioContext *ctx, GError **error);
 
+/* Ownership */
+
+AIO_AVAILABLE
+void aio_context_acquire (AioContext *ctx);
+
+AIO_AVAILABLE
+gboolean aio_context_acquire_while (AioContext *ctx, AioConditionFunc condition, gpointer data);
+
+AIO_AVAILABLE
+gboolean aio_context_release (AioContext *ctx, GError **error);
+
 /* Driving and waking */
 
 AIO_AVAILABLE

@@ -27,10 +27,21 @@ guint OwnedContext::RunBatch(gpointer* registrations, guint count, gpointer data
 
 gboolean OwnedContext::HasRest(gpointer data) { return static_cast<OwnedContext*>(data)->batch_->HasRest(); }
 
+namespace {
+
+// What a script owns it owns on its thread, and cannot release once it is closed.
+void ReleaseAll(AioContext* context) {
+  while (aio_context_release(context, nullptr)) {
+  }
+}
+
+}  // namespace
+
 bool OwnedContext::Close(GError** error) {
   if (context_ == nullptr) return true;
   if (aio_context_in_home_thread(context_)) CloseSignals(environment_, this);
   if (!aio_context_close(context_, error)) return false;
+  ReleaseAll(context_);
   batch_->Clear();
   if (driving_ == 0) Release();
   return true;
@@ -40,6 +51,7 @@ void OwnedContext::End() {
   if (context_ == nullptr) return;
   CloseSignals(environment_, this);
   aio_context_close(context_, nullptr);
+  ReleaseAll(context_);
   Release();
 }
 
@@ -159,6 +171,26 @@ napi_value Poll(napi_env env, napi_callback_info info) {
   do progress = aio_context_poll_for(open, max_ns, &expired, &error);
   while (expired && !IsTerminated(environment));
   return frame.Finish(error) ? ToValue(env, progress) : nullptr;
+}
+
+gboolean GoesOn(gpointer environment) { return !IsTerminated(*static_cast<Environment*>(environment)); }
+
+// contextAcquire(context): for a Worker that is terminated it ends without.
+napi_value Acquire(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  Environment& environment = arguments.environment();
+  if (AioContext* open = GetOpen(arguments))
+    aio_context_acquire_while(open, environment.is_worker ? GoesOn : nullptr, &environment);
+  return nullptr;
+}
+
+// contextRelease(context)
+napi_value Release(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  AioContext* open = GetOpen(arguments);
+  GError* error = nullptr;
+  if (open != nullptr && !aio_context_release(open, &error)) Throw(arguments.environment(), error);
+  return nullptr;
 }
 
 napi_value GetName(napi_env env, napi_callback_info info) {
@@ -307,6 +339,8 @@ constexpr Method kMethods[] = {
     {"contextNotifyAccept", Do<aio_context_notify_accept>},
     {"contextNotifyMe", NotifyMe},
     {"contextComputeTimeout", ComputeTimeout},
+    {"contextAcquire", Acquire},
+    {"contextRelease", Release},
     {"contextAttach", Attach},
     {"contextMakeCurrent", MakeCurrent},
     {"contextClearCurrent", ClearCurrent},

@@ -339,6 +339,14 @@ export const table: Readonly<Record<string, Entry>> = {
     closed: 'throws',
   },
   'AioContext#externalDisabled': getter(ctx),
+  'AioContext#acquire': plain(ctx, 'throws'),
+  'AioContext#release': {
+    of: (subjects) => {
+      subjects.ctx.acquire();
+      return subjects.ctx;
+    },
+    closed: 'throws',
+  },
   'AioContext#stats': plain(ctx, 'throws'),
   'AioContext#inspect': plain(ctx, 'throws'),
   'AioContext#close': plain(ctx, 'works'),

@@ -113,6 +113,7 @@ export function disposables(): void {
   using _timer = context.timer(Clock.realtime, () => undefined);
   using _notifier = new EventNotifier();
   using _disabled = context.disableExternal();
+  using _owned = context.acquire();
   const both: Disposable & AsyncDisposable = context;
   void both;
 }

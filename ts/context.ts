@@ -478,6 +478,41 @@ export class AioContext implements Disposable, AsyncDisposable {
   }
 
   /**
+   * Makes this thread the owner, after waiting until no other thread is: in native code, for scripts share no context
+   * yet. Nothing of Node's runs in that wait, and none of this context's callbacks; only the termination of a Worker
+   * ends it early. Who waits is served in the order of coming. The owner may acquire it again, and releases it as often.
+   *
+   * The lock is for those who use it: `poll()` and callbacks run whoever owns the context. Who waits for it ends a wait
+   * in `poll(true)`, so that its owner can release it. Acquiring two contexts in both orders is a warning of GLib's.
+   * The original's `aio_context_acquire`.
+   *
+   * @returns what releases it, once, unless the context is closed by then: `release()`, with what that throws
+   * @throws `ERR_AIO_CLOSED`
+   */
+  acquire(): Disposable {
+    const handle = AioContext.#handleOf(this);
+    native.contextAcquire(handle);
+    let released = false;
+    return {
+      [Symbol.dispose]: () => {
+        if (released) return;
+        released = true;
+        if (!native.contextIsClosed(handle)) native.contextRelease(handle);
+      },
+    };
+  }
+
+  /**
+   * Undoes one `acquire()`; with the last one the context belongs to who waits first. `close()` undoes all of them. The
+   * original's `aio_context_release`.
+   *
+   * @throws `ERR_AIO_NOT_HELD` if nobody owns it, `ERR_AIO_NOT_OWNER` if another thread does; `ERR_AIO_CLOSED`
+   */
+  release(): void {
+    native.contextRelease(AioContext.#handleOf(this));
+  }
+
+  /**
    * Has a function run in the pass after a signal has come: in a wait of this context too, which the signal ends.
    * Signals that come before that pass are one. Until the result is disposed of, or the context closed, the signal
    * does not have its usual effect, such as ending the process.

@@ -64,6 +64,8 @@ export interface Native {
   contextDetach(context: ContextHandle): void;
   contextPoll(context: ContextHandle, blocking: boolean): Driven;
   contextNotify(context: ContextHandle): void;
+  contextAcquire(context: ContextHandle): void;
+  contextRelease(context: ContextHandle): void;
   contextStats(context: ContextHandle): AioStats;
   contextMakeCurrent(context: ContextHandle): void;
   contextClearCurrent(): void;

@@ -215,6 +215,19 @@ churn (gpointer data)
 }
 
 static void
+look_at_all (AioContext *ctx)
+{
+  aio_context_visit (ctx);
+  for (guint fd = 0; fd < aio_context_table_size (ctx); fd++)
+    {
+      AioHandler *handler = aio_context_get_handler (ctx, fd);
+
+      g_assert_true (!handler || handler->poll_fd.fd == (int) fd);
+    }
+  aio_context_leave_visit (ctx);
+}
+
+static void
 home_reads_what_others_change (Driver *d)
 {
   _Atomic int calls = 0, ended = 0;
@@ -239,6 +252,7 @@ home_reads_what_others_change (Driver *d)
   for (guint turn = 0; atomic_load (&ended) < THREADS; turn++)
     {
       driver_turn (d, FALSE);
+      look_at_all (d->ctx);
       if (turn % 4 == 0)
         aio_context_disable_external (d->ctx);
       else if (turn % 4 == 2)

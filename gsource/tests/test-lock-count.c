@@ -8,6 +8,7 @@
 typedef struct {
   AioLockCount count;
   _Atomic int progress; /* what the other thread has done so far */
+  int guarded;
 } Fixture;
 
 static void
@@ -131,6 +132,33 @@ visitors_do_not_wait_for_the_lock_while_others_visit (Driver *d)
   fixture_clear (&f);
 }
 
+static void
+leave_as_one_of_many (gpointer data)
+{
+  Fixture *f = data;
+
+  g_assert_false (aio_lock_count_dec_if_lock (&f->count));
+  g_assert_false (aio_lock_count_dec_and_lock (&f->count));
+  aio_lock_count_inc (&f->count);
+  aio_lock_count_dec (&f->count);
+}
+
+static void
+who_is_not_the_last_does_not_wait_for_the_lock (Driver *d)
+{
+  Fixture f;
+
+  fixture_init (&f);
+  aio_lock_count_inc (&f.count);
+  aio_lock_count_inc (&f.count);
+  aio_lock_count_lock (&f.count);
+  driver_on_thread (leave_as_one_of_many, &f);
+  g_assert_cmpuint (aio_lock_count_count (&f.count), ==, 1);
+  aio_lock_count_unlock (&f.count);
+  aio_lock_count_dec (&f.count);
+  fixture_clear (&f);
+}
+
 /* Not that it never comes in, which takes for ever to see, but that it had time to. */
 static void
 let_the_other_thread_try (void)
@@ -154,6 +182,35 @@ the_first_visitor_waits_for_the_lock (Driver *d)
   aio_lock_count_unlock (&f.count);
   driver_thread_join (thread);
   g_assert_cmpint (atomic_load (&f.progress), ==, 1);
+  fixture_clear (&f);
+}
+
+static void
+come_in_beside_another (gpointer data)
+{
+  Fixture *f = data;
+
+  while (aio_lock_count_count (&f->count) == 0)
+    g_thread_yield ();
+  aio_lock_count_inc (&f->count);
+  g_assert_cmpint (f->guarded, ==, 1);
+  aio_lock_count_dec (&f->count);
+}
+
+/* With ThreadSanitizer it is seen that no mutex and nothing else orders the two. */
+static void
+what_the_lock_guarded_is_seen_by_visitors (Driver *d)
+{
+  Fixture f;
+  pthread_t thread;
+
+  fixture_init (&f);
+  thread = driver_thread_start (come_in_beside_another, &f);
+  aio_lock_count_lock (&f.count);
+  f.guarded = 1;
+  aio_lock_count_inc_and_unlock (&f.count);
+  driver_thread_join (thread);
+  aio_lock_count_dec (&f.count);
   fixture_clear (&f);
 }
 
@@ -377,6 +434,7 @@ mutate (gpointer data)
       else
         {
           aio_lock_count_inc_and_unlock (&t->count);
+          g_thread_yield (); /* others come in beside it */
           look (t);
           aio_lock_count_dec (&t->count);
         }
@@ -422,7 +480,11 @@ add_tests (void)
   driver_add_bare ("lock-count", "inc-and-unlock-gives-the-lock-back", inc_and_unlock_gives_the_lock_back);
   driver_add_bare ("lock-count", "visitors-do-not-wait-for-the-lock-while-others-visit",
                    visitors_do_not_wait_for_the_lock_while_others_visit);
+  driver_add_bare ("lock-count", "who-is-not-the-last-does-not-wait-for-the-lock",
+                   who_is_not_the_last_does_not_wait_for_the_lock);
   driver_add_bare ("lock-count", "the-first-visitor-waits-for-the-lock", the_first_visitor_waits_for_the_lock);
+  driver_add_bare ("lock-count", "what-the-lock-guarded-is-seen-by-visitors",
+                   what_the_lock_guarded_is_seen_by_visitors);
   driver_add_bare ("lock-count", "the-last-to-leave-waits-for-the-lock", the_last_to_leave_waits_for_the_lock);
   driver_add_bare ("lock-count", "who-is-not-the-last-any-more-leaves-without-the-lock",
                    who_is_not_the_last_any_more_leaves_without_the_lock);

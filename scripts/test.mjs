@@ -9,6 +9,7 @@ process.chdir(path.join(import.meta.dirname, '..'));
 const suites = {
   c: ['C tests', () => mesonTests('build')],
   asan: ['C tests under ASan and UBSan', sanitizedTests],
+  spin: ['Spin models', spinModels],
   ts: ['mocha', mochaTests],
 };
 
@@ -42,6 +43,19 @@ function sanitizedTests() {
     if (status !== 0) return settle({ passed: 0, failed: 0, skipped: 0 }, status);
   }
   return mesonTests(folder);
+}
+
+// Each run of a model counts; the runner prints a line for it when it ends.
+async function spinModels() {
+  const child = spawn(process.execPath, ['spec/run.mjs'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    process.stdout.write(text);
+    output += text;
+  });
+  const status = await new Promise((resolve) => child.on('close', resolve));
+  const figure = (pattern) => output.match(pattern)?.length ?? 0;
+  return settle({ passed: figure(/^ok /gm), failed: figure(/^not ok /gm), skipped: 0 }, status);
 }
 
 async function mochaTests() {

@@ -14,9 +14,13 @@ const DEPTH = 1_000_000;
 
 const sources = isFull ? [table, full] : [table];
 const rows = sources
-  .flatMap((source) => Object.entries(source).flatMap(([model, entries]) => entries.map((entry) => [model, ...entry])))
+  .flatMap((source) =>
+    Object.entries(source).flatMap(([model, entries]) => entries.map((entry) => [model, ...entry])),
+  )
   .map(([model, flags, expected, why]) => ({ model, flags, expected, why }))
-  .filter((row) => words.every((word) => `${row.model} ${row.flags} ${row.expected} ${row.why}`.includes(word)));
+  .filter((row) =>
+    words.every((word) => `${row.model} ${row.flags} ${row.expected} ${row.why}`.includes(word)),
+  );
 
 function run(command, args, cwd) {
   return new Promise((resolve) => {
@@ -41,7 +45,10 @@ function judge({ ok, text }) {
 async function search({ model, flags, expected }) {
   const folder = mkdtempSync(path.join(tmpdir(), 'aio-spin-'));
   try {
-    const defines = flags.split(' ').filter(Boolean).map((flag) => `-D${flag}`);
+    const defines = flags
+      .split(' ')
+      .filter(Boolean)
+      .map((flag) => `-D${flag}`);
     const file = path.join(import.meta.dirname, `${model}.pml`);
     const made = await run('spin', [...defines, '-a', file], folder);
     if (!made.ok || /error/i.test(made.text)) return { found: `spin: ${made.text.trim()}` };
@@ -80,5 +87,7 @@ async function work() {
 
 console.log(`1..${rows.length}`);
 await Promise.all(Array.from({ length: JOBS }, work));
-console.log(`# ${rows.length - failed} of ${rows.length} in ${((performance.now() - begin) / 1000).toFixed(0)} s`);
+console.log(
+  `# ${rows.length - failed} of ${rows.length} in ${((performance.now() - begin) / 1000).toFixed(0)} s`,
+);
 process.exitCode = failed > 0 ? 1 : 0;

@@ -14,11 +14,23 @@ export const table = {
     [`${one} NO_FENCE_NOTIFY`, 'lost_wake_up', 'A4: notify loads notify_me before its stores are seen'],
     [`${one} NO_FENCE_POLL`, 'lost_wake_up', 'A4: poll loads notified before its notify_me is seen'],
     [`${one} NO_FENCE_PREPARE`, 'unheard_notification', 'A4: prepare looks before its notify_me is seen'],
-    [`${one} ACCEPT_STORE MAXSPUR=9`, 'lost_wake_up', 'A4: accept is a store, which may come after a later notification'],
+    [
+      `${one} ACCEPT_STORE MAXSPUR=9`,
+      'lost_wake_up',
+      'A4: accept is a store, which may come after a later notification',
+    ],
     [`${one} NOTIFIED_FIRST`, 'lost_wake_up', 'notified is set before the work is published'],
     ['NOTIFIERS=1 POSTS=2 MIX=0 SKIP_IF_NOTIFIED', 'lost_wake_up', 'A3: nothing is done if notified is set'],
-    [`${one} SHORTCUT_ANYWHERE`, 'lost_wake_up', 'the shortcut of aio_context_notify_waiter() on other threads'],
-    [`${one} NEVER_NOTIFY_HOME`, 'lost_wake_up', 'rule 5: home does not notify itself although notify_me is set'],
+    [
+      `${one} SHORTCUT_ANYWHERE`,
+      'lost_wake_up',
+      'the shortcut of aio_context_notify_waiter() on other threads',
+    ],
+    [
+      `${one} NEVER_NOTIFY_HOME`,
+      'lost_wake_up',
+      'rule 5: home does not notify itself although notify_me is set',
+    ],
     [`${one} DISPATCHING_FLAG`, 'lost_wake_up', 'A1: no eventfd write while a callback runs'],
     [`${one} POLL_NO_NOTIFIED`, 'lost_wake_up', 'poll does not look at notified'],
     [`${one} PREPARE_NO_NOTIFIED`, 'unheard_notification', 'A8, rule 3: prepare does not look at notified'],
@@ -26,22 +38,46 @@ export const table = {
     [`${one} NOTIFIER_READY`, 'empty_dispatch', 'rule 3: the eventfd makes the source ready'],
     [`${one} PREPARE_READY_IF_NOTIFIED`, 'empty_dispatch', 'rule 3: notified makes the source ready'],
     [`${one} DISPATCH_NO_CLEAR`, 'stale_bit_0', 'rule 1: dispatch takes it that check has run'],
-    [`NOTIFIERS=1 MIX=2 NO_WAKE_PREPARED`, 'lost_wake_up', 'A7, rule 2: g_main_context_wakeup() is not called'],
+    [
+      `NOTIFIERS=1 MIX=2 NO_WAKE_PREPARED`,
+      'lost_wake_up',
+      'A7, rule 2: g_main_context_wakeup() is not called',
+    ],
     [`${one} NO_DRAIN`, 'busy_loop', 'nobody reads the eventfd'],
-    [`${one} NW_ONLY`, 'busy_loop', 'the eventfd is read only if notifier_written is set, whatever poll(2) says'],
+    [
+      `${one} NW_ONLY`,
+      'busy_loop',
+      'the eventfd is read only if notifier_written is set, whatever poll(2) says',
+    ],
     [`${one} NO_NW`, 'busy_loop', 'without notifier_written: one wake-up too many, for an eventfd left set'],
     [`${one} THIEF NO_HOME_CHECK`, 'accepted_elsewhere', 'A5: another thread polls'],
-    ['NOTIFIERS=1 POSTS=2 MIX=0 THIEF NO_HOME_CHECK NO_OWNER_ASSERT', 'lost_wake_up', 'A5: and what comes of it'],
+    [
+      'NOTIFIERS=1 POSTS=2 MIX=0 THIEF NO_HOME_CHECK NO_OWNER_ASSERT',
+      'lost_wake_up',
+      'A5: and what comes of it',
+    ],
 
     ['NOTIFIERS=1 MIX=0 THIEF', 'holds', 'another thread that polls gets an error'],
     [`${one} ALWAYS_NOTIFY`, 'holds', 'the shortcut only spares notifications'],
-    [`${one} LOOK_BEFORE_BIT`, 'holds', 'prepare computes its timeout early, like poll: notified is what counts'],
+    [
+      `${one} LOOK_BEFORE_BIT`,
+      'holds',
+      'prepare computes its timeout early, like poll: notified is what counts',
+    ],
     [`${one} LOOK_BEFORE_ACCEPT`, 'holds', 'check looks before it accepts: the next wait looks again'],
-    [`${one} RUN_BEFORE_ACCEPT`, 'holds', 'A2: bottom halves run before the accept: the next wait looks again'],
+    [
+      `${one} RUN_BEFORE_ACCEPT`,
+      'holds',
+      'A2: bottom halves run before the accept: the next wait looks again',
+    ],
     [`${one} DISPATCH_NO_DRAIN MAXSPUR=4`, 'holds', 'dispatch does not accept: one empty wait more'],
     [`${one} NW_AFTER_WRITE`, 'holds', 'notifier_written after the write: poll(2) tells what it does not'],
     [`${one} CLEAR_NW_LATE`, 'holds', 'notifier_written cleared after the read: the same'],
-    ['NOTIFIERS=1 POSTS=2 MIX=0 SKIP_AFTER_FENCE', 'holds', 'A3 with a fence before it, for prepare looks at notified'],
+    [
+      'NOTIFIERS=1 POSTS=2 MIX=0 SKIP_AFTER_FENCE',
+      'holds',
+      'A3 with a fence before it, for prepare looks at notified',
+    ],
   ],
   'bottom-half': [
     ['', 'holds', 'two schedulers, a oneshot; callbacks that schedule, and a nested pass'],
@@ -54,9 +90,13 @@ export const table = {
     ['NESTS=0 SECOND=0 CLOSES', 'holds', 'the context is closed in a callback'],
     ['SECOND=0 ONESHOTS=2', 'holds', 'B6: the oneshot drops the last reference to the context'],
 
-    ['NESTS=0 RESCHEDULES=0 SECOND=0 PUSH_STORE', 'leak', 'the push is a store'],
+    ['NESTS=0 RESCHEDULES=0 SECOND=0 PUSH_STORE', 'use_after_free', 'the push is a store'],
     [`${small} SET_STORE`, 'leak', 'PENDING is set by a load and a store'],
-    [`${small} EARLY_RETURN`, 'lost_run', 'B15: schedule returns early if it is scheduled, without a read-modify-write'],
+    [
+      `${small} EARLY_RETURN`,
+      'lost_run',
+      'B15: schedule returns early if it is scheduled, without a read-modify-write',
+    ],
     [`${small} PAYLOAD_LATE`, 'lost_run', 'B15: schedule does not release what was written before'],
     [`${small} SECOND=2 FIRST_WINS`, 'late_run', 'B7: schedule does not upgrade a pending idle one'],
     [`${small} SKIP_NOTIFY`, 'lost_run', 'who pushes does not notify'],
@@ -74,7 +114,11 @@ export const table = {
     [`${small} SECOND=0 DELETERS=1 LAST=0 DELETE_SKIPS_NOTIFY`, 'leak', 'B10: delete does not notify'],
 
     [`${small} NOTIFY_IF_PUSHED`, 'holds', 'only who pushes notifies'],
-    [`${small} DELETERS=1 DELETE_NOT_PENDING SECOND=0`, 'holds', 'delete sets DELETED alone, which keeps others from queuing it'],
+    [
+      `${small} DELETERS=1 DELETE_NOT_PENDING SECOND=0`,
+      'holds',
+      'delete sets DELETED alone, which keeps others from queuing it',
+    ],
   ],
 };
 

@@ -33,7 +33,7 @@ describe('scripts/setup', () => {
         packages:
           'clang-format fontconfig fonts-dejavu-core g++ gcc gobject-introspection libc6-dev libcairo2-dev ' +
           'libgirepository1.0-dev libgl1-mesa-dri libglib2.0-dev libgtk-3-dev libgtk-4-dev liburing-dev make ' +
-          'meson ninja-build pkg-config procps python3 xvfb',
+          'meson ninja-build pkg-config procps python3 spin xvfb',
       },
       dnf: {
         command: 'dnf install -y',

@@ -99,6 +99,7 @@ struct _AioContext {
 
   AioTimerList *tlg[AIO_CLOCK_MANUAL]; /* the timer list group: one list for each clock of the process */
   AioTimerList *manual_lists;          /* list_lock: one for each manual clock in use */
+  AioTimerList *spare_lists;           /* list_lock: those of clocks that are not in use any more */
   _Atomic guint n_manual_lists;        /* stored under list_lock, loaded by home */
   AioDeadline deadlines[2];            /* home: the timerfds for GLib, monotonic and wall-clock */
 

@@ -11,6 +11,32 @@ find_manual_list (AioContext *ctx, AioClock *clock)
   return list;
 }
 
+static AioTimerList *
+take_spare_list (AioContext *ctx)
+{
+  AioTimerList *list;
+
+  aio_context_lock_lists (ctx);
+  list = ctx->spare_lists;
+  if (list)
+    ctx->spare_lists = list->next;
+  aio_context_unlock_lists (ctx);
+  if (list)
+    list->next = NULL;
+  return list;
+}
+
+/* Kept, not freed: another thread may be about to lock it, for a timer that was in it. */
+static void
+lay_by (AioContext *ctx, AioTimerList *list)
+{
+  aio_timer_list_leave_clock (list);
+  aio_context_lock_lists (ctx);
+  list->next = ctx->spare_lists;
+  ctx->spare_lists = list;
+  aio_context_unlock_lists (ctx);
+}
+
 AioTimerList *
 aio_context_get_timer_list (AioContext *ctx, AioClock *clock)
 {
@@ -29,8 +55,12 @@ aio_context_get_timer_list (AioContext *ctx, AioClock *clock)
   if (list)
     return list;
 
-  /* The clock's lock comes before list_lock: its list is made outside, and dropped if another came first. */
-  unused = aio_timer_list_new (ctx, clock);
+  /* The clock's lock comes before list_lock: its list is made outside, and laid by if another came first. */
+  unused = take_spare_list (ctx);
+  if (unused)
+    aio_timer_list_join_clock (unused, clock);
+  else
+    unused = aio_timer_list_new (ctx, clock);
   aio_context_lock_lists (ctx);
   list = find_manual_list (ctx, clock);
   if (!list)
@@ -46,7 +76,7 @@ aio_context_get_timer_list (AioContext *ctx, AioClock *clock)
   aio_context_unlock_lists (ctx);
 
   if (unused)
-    aio_timer_list_free (unused);
+    lay_by (ctx, unused);
   return list;
 }
 
@@ -72,7 +102,7 @@ aio_context_put_timer_list (AioContext *ctx, AioTimerList *list)
   aio_context_unlock_lists (ctx);
 
   if (last)
-    aio_timer_list_free (list);
+    lay_by (ctx, list);
 }
 
 /* Home thread: the manual list after @list (the first for NULL), with a user more; @list has one less. */
@@ -169,6 +199,8 @@ aio_context_free_timer_lists (AioContext *ctx)
       ctx->manual_lists = list->next;
       aio_timer_list_free (list);
     }
+  while ((list = take_spare_list (ctx)))
+    aio_timer_list_free (list);
 }
 
 /* Home thread: has @deadline wake GLib for the first timer of @lists; whether that can be done. */

@@ -22,8 +22,8 @@ typedef struct {
  */
 struct _AioTimerList {
   AioContext *ctx;
-  AioClock *clock;    /* a reference */
-  AioTimerList *next; /* the context's chain for manual clocks; guarded by its list_lock */
+  AioClock *clock;    /* a reference; NULL in a spare list */
+  AioTimerList *next; /* the context's chain of manual or of spare lists; guarded by its list_lock */
   guint users;        /* timers made and not freed, passes under way; guarded likewise */
 
   pthread_mutex_t lock; /* guards what follows and the timers' own fields; never held in a callback */
@@ -35,7 +35,27 @@ struct _AioTimerList {
   _Atomic gint64 earliest_ns; /* stored under the lock, loaded anywhere: 0 while a timer is due */
 };
 
+/* Stored under the lock of the list, which a thread without it looks at again once it has it. */
+static inline AioTimerList *
+aio_timer_get_list (AioTimer *timer)
+{
+  return __atomic_load_n (&timer->list, __ATOMIC_ACQUIRE);
+}
+
+static inline void
+aio_timer_part_from_list (AioTimer *timer)
+{
+  __atomic_store_n (&timer->list, NULL, __ATOMIC_RELEASE);
+}
+
 AioTimerList *aio_timer_list_new (AioContext *ctx, AioClock *clock);
+
+/*
+ * Takes @list, whose last user has gone, from its clock; then it can be freed, or used for another clock. Other
+ * threads may still lock it, and find that the timer they mean is not in it.
+ */
+void aio_timer_list_leave_clock (AioTimerList *list);
+void aio_timer_list_join_clock (AioTimerList *list, AioClock *clock);
 
 /*
  * Home thread or finalize. Disarms every timer and frees the owned ones; @report warns of each. The

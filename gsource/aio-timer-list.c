@@ -158,11 +158,24 @@ aio_timer_list_new (AioContext *ctx, AioClock *clock)
   AioTimerList *list = g_new0 (AioTimerList, 1);
 
   list->ctx = ctx;
-  list->clock = aio_clock_ref (clock);
   list->earliest_ns = AIO_TIMER_NEVER;
   pthread_mutex_init (&list->lock, NULL);
-  aio_clock_add_list (clock, list);
+  aio_timer_list_join_clock (list, clock);
   return list;
+}
+
+void
+aio_timer_list_join_clock (AioTimerList *list, AioClock *clock)
+{
+  list->clock = aio_clock_ref (clock);
+  aio_clock_add_list (clock, list);
+}
+
+void
+aio_timer_list_leave_clock (AioTimerList *list)
+{
+  aio_clock_remove_list (list->clock, list);
+  g_clear_pointer (&list->clock, aio_clock_unref);
 }
 
 static void
@@ -202,7 +215,7 @@ aio_timer_list_clear (AioTimerList *list, gboolean report)
       aio_timer_list_disarm (list, timer);
       if (timer->ref_count > 0)
         continue;
-      timer->list = NULL;
+      aio_timer_part_from_list (timer);
       n_parted++;
     }
   while ((timer = list->owned))
@@ -220,8 +233,8 @@ aio_timer_list_clear (AioTimerList *list, gboolean report)
 void
 aio_timer_list_free (AioTimerList *list)
 {
-  aio_clock_remove_list (list->clock, list);
-  aio_clock_unref (list->clock);
+  if (list->clock)
+    aio_timer_list_leave_clock (list);
   pthread_mutex_destroy (&list->lock);
   heap_free (list);
   g_free (list);

@@ -18,6 +18,25 @@ to_ns (AioTimer *timer, gint64 time)
   return __builtin_mul_overflow (time, (gint64) timer->scale, &ns) ? G_MAXINT64 : ns;
 }
 
+/*
+ * Any thread: the list of @timer, locked; %NULL once the timer or its context is closed, which home may do meanwhile.
+ * The memory of a list stays while the context does (aio_context_put_timer_list()).
+ */
+static AioTimerList *
+lock_list (AioTimer *timer)
+{
+  AioTimerList *list = aio_timer_get_list (timer);
+
+  if (!list)
+    return NULL;
+  AIO_SCHEDULE_POINT (list->ctx, TIMER_BEFORE_LOCK);
+  pthread_mutex_lock (&list->lock);
+  if (G_LIKELY (aio_timer_get_list (timer) == list))
+    return list;
+  pthread_mutex_unlock (&list->lock);
+  return NULL;
+}
+
 static void
 init_fields (AioTimer *timer, AioTimerList *list, AioTimerScale scale, AioTimerAttributes attributes, AioTimerFunc func,
              gpointer data)
@@ -231,11 +250,12 @@ aio_timer_deinit (AioTimer *timer)
 
   g_return_if_fail (timer != NULL && timer->ref_count == 0);
 
-  list = timer->list;
+  list = lock_list (timer);
   if (!list)
     return;
-  aio_timer_del (timer);
-  timer->list = NULL;
+  aio_timer_list_disarm (list, timer);
+  aio_timer_part_from_list (timer);
+  pthread_mutex_unlock (&list->lock);
   aio_context_put_timer_list (list->ctx, list);
 }
 
@@ -243,14 +263,21 @@ aio_timer_deinit (AioTimer *timer)
 static void
 modify (AioTimer *timer, gint64 expire_ns, gboolean anticipate)
 {
-  AioTimerList *list = timer->list;
+  AioTimerList *list = lock_list (timer);
+  AioContext *ctx;
   gint64 before, after;
 
-  if (!list || aio_context_is_closed (list->ctx))
+  if (!list)
     return;
 
+  /* Under the lock: aio_timer_list_clear(), which comes after the close, leaves none armed. */
+  ctx = list->ctx;
+  if (aio_context_is_closed (ctx))
+    {
+      pthread_mutex_unlock (&list->lock);
+      return;
+    }
   expire_ns = MAX (expire_ns, 0);
-  pthread_mutex_lock (&list->lock);
   before = atomic_load_explicit (&list->earliest_ns, memory_order_relaxed);
   if (!anticipate || timer->expire_ns < 0 || expire_ns < timer->expire_ns)
     aio_timer_list_arm (list, timer, expire_ns);
@@ -258,7 +285,7 @@ modify (AioTimer *timer, gint64 expire_ns, gboolean anticipate)
   pthread_mutex_unlock (&list->lock);
 
   if (after < before)
-    aio_context_notify_waiter (list->ctx);
+    aio_context_notify_waiter (ctx);
 }
 
 /**
@@ -338,10 +365,9 @@ aio_timer_del (AioTimer *timer)
 
   g_return_if_fail (timer != NULL);
 
-  list = timer->list;
+  list = lock_list (timer);
   if (!list)
     return;
-  pthread_mutex_lock (&list->lock);
   aio_timer_list_disarm (list, timer);
   pthread_mutex_unlock (&list->lock);
 }
@@ -351,7 +377,8 @@ aio_timer_del (AioTimer *timer)
  * @timer: a timer that was not made by aio_timer_init()
  *
  * Disarms the timer for good and parts it from its context. Closing it again does nothing, if the
- * caller has a reference. Home thread, also from the timer's own callback, while no other thread arms it.
+ * caller has a reference. Another thread that has one, to the timer and to the context, may arm it
+ * meanwhile, to no effect. Home thread, also from the timer's own callback.
  */
 void
 aio_timer_close (AioTimer *timer)
@@ -361,9 +388,10 @@ aio_timer_close (AioTimer *timer)
 
   g_return_if_fail (timer != NULL && timer->ref_count > 0);
 
-  list = timer->list;
+  list = aio_timer_get_list (timer);
   if (!list)
     return;
+  g_return_if_fail (aio_context_is_home (list->ctx));
 
   pthread_mutex_lock (&list->lock);
   aio_timer_list_disarm (list, timer);
@@ -373,7 +401,7 @@ aio_timer_close (AioTimer *timer)
     list->owned = timer->owned_next;
   if (timer->owned_next)
     timer->owned_next->owned_prev = timer->owned_prev;
-  timer->list = NULL;
+  aio_timer_part_from_list (timer);
   pthread_mutex_unlock (&list->lock);
 
   aio_context_put_timer_list (list->ctx, list);
@@ -388,7 +416,7 @@ aio_timer_close (AioTimer *timer)
  * @timer: (nullable): a timer of aio_timer_new() and its kin
  *
  * Disarms and frees the timer; what the C program does where a binding closes. Home thread, also from
- * the timer's own callback, while no other thread arms it. The original's `timer_free`.
+ * the timer's own callback, while no other thread uses it. The original's `timer_free`.
  */
 void
 aio_timer_free (AioTimer *timer)
@@ -428,7 +456,7 @@ aio_timer_get_clock (AioTimer *timer)
 
   g_return_val_if_fail (timer != NULL, NULL);
 
-  list = timer->list;
+  list = aio_timer_get_list (timer);
   return list && !aio_context_is_closed (list->ctx) ? list->clock : NULL;
 }
 
@@ -462,10 +490,9 @@ aio_timer_expire_time_ns (AioTimer *timer)
 
   g_return_val_if_fail (timer != NULL, -1);
 
-  list = timer->list;
+  list = lock_list (timer);
   if (!list)
     return -1;
-  pthread_mutex_lock (&list->lock);
   expire_ns = timer->expire_ns;
   pthread_mutex_unlock (&list->lock);
   return expire_ns;

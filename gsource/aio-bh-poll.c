@@ -156,7 +156,7 @@ aio_context_bh_poll (AioContext *ctx)
   guint flags;
   AioBh *bh;
 
-  g_return_val_if_fail (ctx != NULL, FALSE);
+  g_return_val_if_fail (ctx != NULL && aio_context_is_home (ctx), FALSE);
 
   slice.head = take_scheduled (ctx);
   if (aio_bh_batch_has_rest (&ctx->bh_batch))

@@ -78,7 +78,7 @@ aio_context_accept_some (AioContext *ctx, gboolean notifier_ready)
 void
 aio_context_notify_accept (AioContext *ctx)
 {
-  g_return_if_fail (ctx != NULL);
+  g_return_if_fail (ctx != NULL && aio_context_is_home (ctx));
 
   /*
    * An exchange, for it reads the last value there is: either it comes after a notifier's store and

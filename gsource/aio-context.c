@@ -15,6 +15,10 @@ static void drop_current (gpointer data);
 static __thread AioContext *dispatching_context AIO_TLS;
 static GPrivate current_context = G_PRIVATE_INIT (drop_current);
 
+/* This thread's calls of aio_context_unref() on the stack, and what is to be unreferenced at their end. */
+static __thread guint unref_depth AIO_TLS;
+static __thread GSList *left_main_contexts AIO_TLS;
+
 G_DEFINE_BOXED_TYPE (AioContext, aio_context, aio_context_ref, aio_context_unref)
 
 guint64
@@ -133,7 +137,16 @@ aio_context_unref (AioContext *ctx)
   /* ThreadSanitizer does not see into GLib's counts of references: what came before comes before the finalize. */
   atomic_fetch_add_explicit (&ctx->pins, 0, memory_order_release);
 #endif
+  unref_depth++;
   g_source_unref ((GSource *) ctx);
+  while (unref_depth == 1 && left_main_contexts)
+    {
+      GMainContext *main_context = left_main_contexts->data;
+
+      left_main_contexts = g_slist_delete_link (left_main_contexts, left_main_contexts);
+      g_main_context_unref (main_context);
+    }
+  unref_depth--;
 }
 
 static gboolean
@@ -141,6 +154,19 @@ unref_main_context (gpointer main_context)
 {
   g_main_context_unref (main_context);
   return G_SOURCE_REMOVE;
+}
+
+/*
+ * Has the reference of a context that ends go once GLib has let go of the lock: when aio_context_unref() returns, or, if
+ * it was another function that ended it, in the default main context.
+ */
+static void
+unref_main_context_later (GMainContext *main_context)
+{
+  if (unref_depth > 0)
+    left_main_contexts = g_slist_prepend (left_main_contexts, main_context);
+  else
+    g_idle_add_full (G_PRIORITY_HIGH, unref_main_context, main_context, NULL);
 }
 
 void
@@ -173,7 +199,9 @@ aio_context_finalize (AioContext *ctx)
 
   /* GLib holds on to the main context until this function has returned, but without a reference. */
   if (ctx->main_context)
-    g_idle_add_full (G_PRIORITY_HIGH, unref_main_context, ctx->main_context, NULL);
+    unref_main_context_later (ctx->main_context);
+  if (ctx->left_main_context)
+    unref_main_context_later (ctx->left_main_context);
 }
 
 /* For an error of the home thread's rule, if it is broken. */
@@ -200,6 +228,30 @@ gboolean
 aio_context_check_slowly (AioContext *ctx, const char *what, GError **error)
 {
   return check_home (ctx, what, error) && check_open (ctx, error);
+}
+
+/*
+ * Whoever drops a reference to a source locks the main context that it was in, and GLib does not see to it that this
+ * still exists. So it has to, until the last reference has gone; unless the caller's and those of GLib's dispatches,
+ * all of the home thread, are the only ones.
+ */
+static void
+detach (AioContext *ctx, guint n_own_refs)
+{
+  GMainContext *main_context = g_steal_pointer (&ctx->main_context);
+
+  g_source_destroy (&ctx->source);
+  atomic_fetch_and_explicit (&ctx->notify_me, ~1u, memory_order_relaxed);
+  if (!main_context)
+    return;
+  if ((guint) g_atomic_int_get ((gint *) &ctx->source.ref_count) > n_own_refs + ctx->glib_dispatches)
+    {
+      ctx->left_main_context = main_context;
+      return;
+    }
+  /* Another thread that has just dropped one may still hold the lock. */
+  g_main_context_is_owner (main_context);
+  g_main_context_unref (main_context);
 }
 
 /**
@@ -230,7 +282,7 @@ aio_context_close (AioContext *ctx, GError **error)
   aio_uring_run_completed (ctx);
   aio_context_clear_timers (ctx, FALSE);
   aio_context_clear_bhs (ctx, FALSE);
-  aio_context_detach (ctx, NULL);
+  detach (ctx, 2);
   if (g_private_get (&current_context) == ctx)
     aio_context_set_current (NULL, NULL);
   aio_context_unref (ctx);
@@ -326,8 +378,9 @@ aio_source_for_context (AioContext *ctx)
  * @error: return location for an error
  *
  * Attaches the context to a main context, once in its life; until aio_context_detach() it holds a
- * reference to it. Home thread. Fails with %AIO_ERROR_ATTACHED, %AIO_ERROR_DETACHED,
- * %AIO_ERROR_CLOSED, and with %AIO_ERROR_WRONG_THREAD also if another thread owns @main_context.
+ * reference to it, and beyond that until its own end if somebody else has a reference to the context
+ * then. Home thread. Fails with %AIO_ERROR_ATTACHED, %AIO_ERROR_DETACHED, %AIO_ERROR_CLOSED, and with
+ * %AIO_ERROR_WRONG_THREAD also if another thread owns @main_context.
  *
  * Returns: whether it is attached
  */
@@ -382,9 +435,7 @@ aio_context_detach (AioContext *ctx, GError **error)
   if (!check_home (ctx, "Detaching", error))
     return FALSE;
 
-  g_source_destroy (&ctx->source);
-  atomic_fetch_and_explicit (&ctx->notify_me, ~1u, memory_order_relaxed);
-  g_clear_pointer (&ctx->main_context, g_main_context_unref);
+  detach (ctx, 1);
   return TRUE;
 }
 

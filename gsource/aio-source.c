@@ -134,7 +134,9 @@ aio_source_dispatch (GSource *source, GSourceFunc callback G_GNUC_UNUSED, gpoint
   ctx->own_wakeup = FALSE; /* what is nested in a callback keeps its own account */
   callbacks_before = aio_context_n_callbacks (ctx);
   frees = aio_context_bh_queue_state (ctx) & AIO_BH_QUEUE_DELETED;
+  ctx->glib_dispatches++;
   aio_context_dispatch (ctx);
+  ctx->glib_dispatches--;
   if (own_wakeup && !frees && aio_context_n_callbacks (ctx) == callbacks_before)
     aio_counter_add (&ctx->stats.empty_iterations, 1);
   return G_SOURCE_CONTINUE;

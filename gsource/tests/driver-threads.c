@@ -6,6 +6,17 @@
  * ThreadSanitizer can see into.
  */
 
+#ifdef __SANITIZE_THREAD__
+/* Nor does it see the locks of GLib: what one thread allocates there and another frees. */
+__attribute__ ((visibility ("default"))) const char *__tsan_default_suppressions (void);
+
+const char *
+__tsan_default_suppressions (void)
+{
+  return "called_from_lib:libglib-2.0.so\n";
+}
+#endif
+
 typedef struct {
   void (*func) (gpointer data);
   gpointer data;

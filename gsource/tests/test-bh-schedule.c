@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "aio-context-private.h"
 #include "driver.h"
 
 #include <errno.h>
@@ -45,6 +46,86 @@ scheduling_races_with_running (Driver *d)
   g_assert_false (driver_turn (d, FALSE));
 
   aio_bh_delete (h.bh);
+}
+
+/* For a second, by two threads, with a look at the list: nothing is in it twice. */
+
+#define N_HAMMERED 4
+
+typedef struct {
+  AioBh *bhs[N_HAMMERED];
+  int runs[N_HAMMERED];
+  gboolean stop;
+} Anvil;
+
+static void
+hammer_until_told (gpointer data)
+{
+  Anvil *anvil = data;
+
+  for (guint i = 0; !__atomic_load_n (&anvil->stop, __ATOMIC_ACQUIRE); i++)
+    {
+      AioBh *bh = anvil->bhs[i / 3 % N_HAMMERED];
+
+      if (i % 7 == 0)
+        aio_bh_schedule_idle (bh);
+      else if (i % 11 == 0)
+        aio_bh_cancel (bh);
+      else
+        aio_bh_schedule (bh);
+    }
+}
+
+/* Home alone takes from the list, so that what it finds stays. */
+static void
+assert_nothing_is_queued_twice (Driver *d, Anvil *anvil)
+{
+  guint found[N_HAMMERED] = { 0 }, n = 0;
+
+  for (AioBh *bh = atomic_load_explicit (&d->ctx->bh_list, memory_order_acquire); bh != NULL; bh = bh->next)
+    {
+      g_assert_cmpuint (++n, <=, N_HAMMERED);
+      for (guint i = 0; i < N_HAMMERED; i++)
+        found[i] += bh == anvil->bhs[i];
+    }
+  for (guint i = 0; i < N_HAMMERED; i++)
+    g_assert_cmpuint (found[i], <=, 1);
+}
+
+static void
+hammered_for_a_second_nothing_is_queued_twice (Driver *d)
+{
+  const gint64 end_ms = driver_now_ms () + (d->kind == DRIVER_MIXED ? 1000 : 300);
+  Anvil anvil = { .stop = FALSE };
+  pthread_t threads[2];
+  int before[N_HAMMERED];
+
+  for (guint i = 0; i < N_HAMMERED; i++)
+    anvil.bhs[i] = aio_bh_new (d->ctx, driver_count, &anvil.runs[i]);
+  for (guint i = 0; i < 2; i++)
+    threads[i] = driver_thread_start (hammer_until_told, &anvil);
+  while (driver_now_ms () < end_ms)
+    {
+      assert_nothing_is_queued_twice (d, &anvil);
+      driver_turn (d, FALSE);
+    }
+  __atomic_store_n (&anvil.stop, TRUE, __ATOMIC_RELEASE);
+  for (guint i = 0; i < 2; i++)
+    driver_thread_join (threads[i]);
+  driver_settle (d);
+
+  for (guint i = 0; i < N_HAMMERED; i++)
+    {
+      g_assert_cmpint (anvil.runs[i], >=, 1);
+      before[i] = anvil.runs[i];
+      aio_bh_schedule (anvil.bhs[i]);
+    }
+  driver_settle (d);
+  for (guint i = 0; i < N_HAMMERED; i++)
+    {
+      g_assert_cmpint (anvil.runs[i], ==, before[i] + 1);
+      aio_bh_delete (anvil.bhs[i]);
+    }
 }
 
 static void
@@ -286,6 +367,8 @@ static void
 add_tests (void)
 {
   driver_add ("bh-schedule", "B5-scheduling-races-with-running", scheduling_races_with_running);
+  driver_add ("bh-schedule", "B5-hammered-for-a-second-nothing-is-queued-twice",
+              hammered_for_a_second_nothing_is_queued_twice);
   driver_add ("bh-schedule", "B5-scheduled-between-dequeue-and-run-runs-again",
               scheduled_between_dequeue_and_run_runs_again);
   driver_add ("bh-schedule", "B5-scheduling-with-a-reference-races-with-deleting",

@@ -272,6 +272,7 @@ still_waiting (gpointer data)
 typedef struct {
   AioContext *ctx;
   int done;
+  int reads; /* of the condition */
 } Waiting;
 
 static void
@@ -288,7 +289,7 @@ finish_without_work (gpointer data)
 static void
 wait_while_polls_until_the_condition_is_met (Driver *d)
 {
-  Waiting w = { d->ctx, 0 };
+  Waiting w = { .ctx = d->ctx };
   pthread_t thread;
   int done = 0;
 
@@ -301,6 +302,49 @@ wait_while_polls_until_the_condition_is_met (Driver *d)
   thread = driver_thread_start (finish_without_work, &w);
   g_assert_true (aio_context_wait_while (d->ctx, still_waiting, &w.done, NULL));
   driver_thread_join (thread);
+}
+
+/* A13: the condition was read, and only then it changes. */
+
+static void
+finish (gpointer data)
+{
+  Waiting *w = data;
+
+  __atomic_store_n (&w->done, 1, __ATOMIC_RELEASE);
+  aio_context_notify (w->ctx);
+}
+
+static gboolean
+was_waiting (gpointer data)
+{
+  Waiting *w = data;
+  gboolean waiting = still_waiting (&w->done);
+
+  w->reads++;
+  if (waiting)
+    driver_on_thread (finish, w);
+  return waiting;
+}
+
+static void
+wait_while_is_kicked_after_its_look_at_the_condition (Driver *d)
+{
+  gint64 shortest_ms = G_MAXINT64;
+
+  for (guint round = 0; round < 3; round++)
+    {
+      Waiting w = { .ctx = d->ctx };
+      gint64 start_ms = driver_now_ms ();
+
+      /* Lost, it would sleep for ever. */
+      g_assert_true (aio_context_wait_while (d->ctx, was_waiting, &w, NULL));
+      shortest_ms = MIN (shortest_ms, driver_now_ms () - start_ms);
+      g_assert_cmpint (w.reads, ==, 2);
+    }
+  g_assert_cmpint (shortest_ms, <, 50);
+  /* Nobody slept, so that nobody had to be woken by a system call. */
+  g_assert_cmpuint (driver_stats (d).eventfd_writes, ==, 0);
 }
 
 static void
@@ -332,6 +376,8 @@ add_tests (void)
   driver_add ("context", "current-is-what-is-dispatched-else-what-was-set",
               current_is_what_is_dispatched_else_what_was_set);
   driver_add ("context", "wait-while-polls-until-the-condition-is-met", wait_while_polls_until_the_condition_is_met);
+  driver_add ("context", "A13-wait-while-is-kicked-after-its-look-at-the-condition",
+              wait_while_is_kicked_after_its_look_at_the_condition);
   driver_add ("context", "wait-while-ends-with-an-error-when-closed", wait_while_ends_with_an_error_when_closed);
 }
 

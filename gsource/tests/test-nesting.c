@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "driver.h"
 
+#include <malloc.h>
+
 /* Turns inside callbacks */
 
 /* C1 */
@@ -289,7 +291,13 @@ nested_iteration_serves_the_same_source (Driver *d)
   driver_close_pair (fds);
 }
 
-/* The part of C6 that exists: a program that lives in a callback */
+/* C6: a program that lives in a callback */
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define N_CHANGES 10000
+#else
+#define N_CHANGES 100000
+#endif
 
 typedef struct {
   Driver *d;
@@ -310,7 +318,7 @@ add_and_remove_for_long (gpointer data)
   int fds[2];
 
   driver_pipe (fds);
-  for (int i = 1; i <= 2000; i++)
+  for (int i = 1; i <= N_CHANGES; i++)
     {
       g_assert_true (aio_context_set_fd_handler (r->d->ctx, fds[0], &handler, r, count_resident, NULL));
       driver_turn (r->d, FALSE);
@@ -322,6 +330,82 @@ add_and_remove_for_long (gpointer data)
   driver_close_pair (fds);
 }
 
+/* The same by another thread, which goes no further ahead than LEAD. */
+
+#define LEAD 100
+
+typedef struct {
+  Driver *d;
+  int fds[2];
+  int made, destroyed;
+  gboolean done;
+} Tenant;
+
+static void
+count_moved_out (gpointer data)
+{
+  driver_count (&((Tenant *) data)->destroyed);
+}
+
+static void
+add_and_remove_from_a_thread (gpointer data)
+{
+  static const AioFdHandler handler = { .read = driver_count_read };
+  Tenant *t = data;
+
+  for (t->made = 1; t->made <= N_CHANGES; t->made++)
+    {
+      g_assert_true (aio_context_set_fd_handler (t->d->ctx, t->fds[0], &handler, t, count_moved_out, NULL));
+      if (t->made % 3)
+        driver_unwatch (t->d, t->fds[0]);
+      /* It would wait for ever for what is not freed inside the callback. */
+      while (t->made - __atomic_load_n (&t->destroyed, __ATOMIC_ACQUIRE) > LEAD)
+        g_usleep (10);
+    }
+  driver_unwatch (t->d, t->fds[0]);
+  __atomic_store_n (&t->done, TRUE, __ATOMIC_RELEASE);
+  aio_context_notify (t->d->ctx);
+}
+
+static void
+live_in_a_callback (gpointer data)
+{
+  Tenant *t = data;
+  pthread_t thread = driver_thread_start (add_and_remove_from_a_thread, t);
+
+  while (!__atomic_load_n (&t->done, __ATOMIC_ACQUIRE))
+    driver_turn (t->d, TRUE);
+  driver_thread_join (thread);
+  driver_turn (t->d, FALSE);
+  g_assert_cmpint (t->destroyed, ==, N_CHANGES);
+}
+
+static gsize
+allocated (void)
+{
+  struct mallinfo2 info = mallinfo2 ();
+
+  return info.uordblks + info.hblkhd;
+}
+
+static void
+removed_by_another_thread_are_freed_inside_a_callback (Driver *d)
+{
+  Tenant t = { .d = d };
+  gsize before;
+
+  driver_pipe (t.fds);
+  driver_turn (d, FALSE);
+  before = allocated ();
+  aio_context_schedule_oneshot (d->ctx, live_in_a_callback, &t);
+  driver_watchdog (60);
+  driver_turn (d, FALSE);
+  g_assert_cmpint (t.destroyed, ==, N_CHANGES);
+  /* A handler is 100 bytes and more. */
+  g_assert_cmpuint (allocated (), <, before + N_CHANGES * 10);
+  driver_close_pair (t.fds);
+}
+
 static void
 removed_handlers_are_freed_inside_a_callback (Driver *d)
 {
@@ -329,7 +413,7 @@ removed_handlers_are_freed_inside_a_callback (Driver *d)
 
   aio_context_schedule_oneshot (d->ctx, add_and_remove_for_long, &r);
   driver_turn (d, FALSE);
-  g_assert_cmpint (r.destroyed, ==, 2000);
+  g_assert_cmpint (r.destroyed, ==, N_CHANGES);
 }
 
 static void
@@ -347,6 +431,8 @@ add_tests (void)
                   nested_iteration_serves_the_same_source);
   driver_add ("nesting", "C6-removed-handlers-are-freed-inside-a-callback",
               removed_handlers_are_freed_inside_a_callback);
+  driver_add ("nesting", "C6-removed-by-another-thread-are-freed-inside-a-callback",
+              removed_by_another_thread_are_freed_inside_a_callback);
 }
 
 int

@@ -282,7 +282,7 @@ active [CANCELLERS] proctype canceller()
     cancelled = 1;
     ALIVE(1);
 #ifdef CANCEL_CLEARS_PENDING
-    flags[1] = flags[1] & ~(PENDING | SCHEDULED | IDLE);
+    d_step { flags[1] = flags[1] & ~(PENDING | SCHEDULED | IDLE); asked = 0 };
 #else
     d_step { flags[1] = flags[1] & ~(SCHEDULED | IDLE); asked = 0 }; /* aio_bh_cancel(): atomic_fetch_and() */
 #endif

@@ -58,7 +58,7 @@ export const table = {
     ],
 
     ['NOTIFIERS=1 MIX=0 THIEF', 'holds', 'another thread that polls gets an error'],
-    [`${one} ALWAYS_NOTIFY`, 'holds', 'the shortcut only spares notifications'],
+    [`${one} ALWAYS_NOTIFY MAXSPUR=4`, 'holds', 'the shortcut only spares notifications, and an empty wait'],
     [
       `${one} LOOK_BEFORE_BIT`,
       'holds',

@@ -561,7 +561,9 @@ polled: /* g_main_context_check() */
         DRAIN(x);
 #endif
         HOLDS(stale_bit_0, !(nm_home & 1));
+#ifndef NO_OWNER_ASSERT
         HOLDS(empty_dispatch, bh || tmr == DUE || stolen);
+#endif
         RUN_BHS(IN_DISPATCH, x); /* aio_context_dispatch(): run() */
 #endif
         RUN_TIMERS()

@@ -313,7 +313,7 @@ aio_bh_delete (AioBh *bh)
     return;
 
   pinned = aio_context_pin (ctx);
-  /* PENDING is not set together with DELETED: bh_enqueue() would not queue a deleted one. */
+  /* In one step, and not by bh_enqueue(), which leaves alone what is deleted: it has to be queued to be freed. */
   old = atomic_load_explicit (&bh->flags, memory_order_relaxed);
   while (!(old & AIO_BH_DELETED)
          && !atomic_compare_exchange_weak_explicit (&bh->flags, &old, old | AIO_BH_DELETED | AIO_BH_PENDING,

@@ -26,14 +26,23 @@ write_notifier (AioContext *ctx)
 void
 aio_context_notify (AioContext *ctx)
 {
-  atomic_store_explicit (&ctx->notified, TRUE, memory_order_release);
+  gboolean home = aio_context_is_home (ctx);
+
+  /*
+   * On other threads an exchange, so that what one notifier has published is not lost to who sees only the store of
+   * another one: a store would end what the first had begun, the release sequence that the accept reads.
+   */
+  if (home)
+    atomic_store_explicit (&ctx->notified, TRUE, memory_order_release);
+  else
+    atomic_exchange_explicit (&ctx->notified, TRUE, memory_order_acq_rel);
   AIO_SCHEDULE_POINT (ctx, NOTIFY_AFTER_NOTIFIED);
 
   /*
    * What was published and notified before, notify_me after: pairs with the fences in
    * aio_context_poll() and in prepare. The home thread sees its own stores anyway.
    */
-  if (!aio_context_is_home (ctx))
+  if (!home)
     aio_fence ();
   if (atomic_load_explicit (&ctx->notify_me, memory_order_relaxed) != 0)
     write_notifier (ctx);

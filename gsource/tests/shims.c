@@ -12,6 +12,7 @@ static AioSystem real;
 static Shim shims[N_SHIMS];
 
 static guint ring_entries; /* 0: as many as are asked for */
+static guint ring_lacks;   /* features */
 
 static struct {
   void (*func) (gpointer data);
@@ -104,9 +105,12 @@ shim_timerfd_settime (int fd, int flags, const struct itimerspec *value, struct 
 static int
 shim_uring_init (unsigned entries, struct io_uring *ring, struct io_uring_params *params)
 {
-  return fails (SHIM_URING_INIT)
-             ? -errno
-             : real.io_uring_queue_init_params (ring_entries ? ring_entries : entries, ring, params);
+  int result = fails (SHIM_URING_INIT)
+                   ? -errno
+                   : real.io_uring_queue_init_params (ring_entries ? ring_entries : entries, ring, params);
+
+  params->features &= ~ring_lacks;
+  return result;
 }
 
 static int
@@ -158,7 +162,7 @@ shim_stop (void)
   aio_system = real;
   real.eventfd = NULL;
   before_epoll_create1.func = NULL;
-  ring_entries = 0;
+  ring_entries = ring_lacks = 0;
 }
 
 void
@@ -180,6 +184,12 @@ void
 shim_ring_entries (guint entries)
 {
   ring_entries = entries;
+}
+
+void
+shim_ring_lacks (guint features)
+{
+  ring_lacks = features;
 }
 
 int

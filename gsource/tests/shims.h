@@ -39,8 +39,9 @@ void shim_fail (ShimCall call, int error, int skip, int times);
 /* Before each call of epoll_create1(2), which a monitor makes when it is about to be used. */
 void shim_before_epoll_create1 (void (*func) (gpointer data), gpointer data);
 
-/* Rings that are made from now on have so few entries. */
+/* Rings that are made from now on have so few entries, and seem to lack these IORING_FEAT_. */
 void shim_ring_entries (guint entries);
+void shim_ring_lacks (guint features);
 
 /* Since the start, and those of them that were made to fail. */
 int shim_calls (ShimCall call);

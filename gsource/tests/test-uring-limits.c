@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+#include "aio-context-private.h"
+#include "aio-fdmon-uring-private.h"
+#include "eventfds.h"
+#include "shims.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+
+/* A ring that is too small, a kernel that has none, or no room (F6, F7, F9) */
+
+static AioMonitor
+monitor (Driver *d)
+{
+  return aio_context_get_monitor (d->ctx);
+}
+
+/* The case's context is another one meanwhile, whose ring has 8 entries. Returns its own. */
+static AioContext *
+swap_in_small_ring (Driver *d)
+{
+  AioContext *own = d->ctx;
+
+  shim_start ();
+  shim_ring_entries (8);
+  d->ctx = aio_context_new_full ("small", AIO_MONITOR_IO_URING, NULL);
+  g_assert_nonnull (d->ctx);
+  g_assert_cmpuint (d->ctx->fdmon_uring->ring.sq.ring_entries, ==, 8);
+  if (d->main_context)
+    g_assert_true (aio_context_attach (d->ctx, d->main_context, G_PRIORITY_DEFAULT, NULL));
+  return own;
+}
+
+static void
+swap_out_small_ring (Driver *d, AioContext *own)
+{
+  shim_stop ();
+  aio_context_close (d->ctx, NULL);
+  aio_context_unref (d->ctx);
+  d->ctx = own;
+}
+
+static gboolean
+may_open (rlim_t n)
+{
+  struct rlimit limit;
+
+  g_assert_no_errno (getrlimit (RLIMIT_NOFILE, &limit));
+  if (limit.rlim_cur >= n)
+    return TRUE;
+  if (limit.rlim_max < n)
+    return FALSE;
+  limit.rlim_cur = n;
+  return setrlimit (RLIMIT_NOFILE, &limit) == 0;
+}
+
+/* F6, F7: all of them ready at once, before they are armed and after */
+static void
+ten_thousand_on_a_ring_of_eight (Driver *d)
+{
+  enum {
+    N = 10000
+  };
+  AioContext *own;
+  EventFd *eventfds;
+
+  if (!may_open (N + 100))
+    {
+      g_test_skip ("RLIMIT_NOFILE allows too few file descriptors");
+      return;
+    }
+  driver_watchdog (100);
+  own = swap_in_small_ring (d);
+  eventfds = eventfds_new (N);
+  eventfds_watch (d, eventfds, 0, N);
+  eventfds_assert_all_called (d, eventfds, N, 1);
+  driver_settle (d);
+  g_assert_cmpuint (d->ctx->fdmon_uring->to_arm->len, ==, 0);
+  eventfds_assert_all_called (d, eventfds, N, 1);
+  eventfds_unwatch (d, eventfds, 0, N);
+  driver_assert_quiet (d, 10);
+  g_assert_cmpint (monitor (d), ==, AIO_MONITOR_IO_URING);
+  eventfds_free (eventfds, N);
+  swap_out_small_ring (d, own);
+}
+
+static void
+a_thousand_completions_for_a_ring_of_eight (Driver *d)
+{
+  enum {
+    N = 1000
+  };
+  AioContext *own = swap_in_small_ring (d);
+  EventFd *eventfds = eventfds_new (N);
+
+  eventfds_watch (d, eventfds, 0, N);
+  driver_settle (d);
+  for (guint round = 1; round <= 3; round++)
+    {
+      for (guint i = 0; i < N; i++)
+        eventfd_set (&eventfds[i]);
+      g_assert_true (io_uring_cq_has_overflow (&d->ctx->fdmon_uring->ring));
+      driver_turn (d, TRUE);
+      for (guint i = 0; i < N; i++)
+        g_assert_cmpint (eventfds[i].calls, ==, round);
+      driver_settle (d);
+    }
+  driver_assert_quiet (d, 10);
+  eventfds_unwatch (d, eventfds, 0, N);
+  eventfds_free (eventfds, N);
+  swap_out_small_ring (d, own);
+}
+
+/* The kernel has no room for a moment. */
+static void
+refused_for_a_moment (Driver *d)
+{
+  static const int errors[] = { EBUSY, EAGAIN, EINTR };
+  enum {
+    N = 100
+  };
+  AioContext *own = swap_in_small_ring (d);
+  EventFd *eventfds = eventfds_new (N);
+
+  for (guint i = 0; i < G_N_ELEMENTS (errors); i++)
+    {
+      int failures = shim_failures (SHIM_URING_SUBMIT);
+
+      eventfds_watch (d, eventfds, 0, N);
+      shim_fail (SHIM_URING_SUBMIT, errors[i], 3, 10);
+      shim_fail (SHIM_URING_ENTER, errors[i], 0, 10);
+      eventfds_assert_all_called (d, eventfds, N, 1);
+      g_assert_cmpint (shim_failures (SHIM_URING_SUBMIT), ==, failures + 10);
+      driver_settle (d);
+      /* Nor is a removal lost. */
+      shim_fail (SHIM_URING_SUBMIT, errors[i], 0, 10);
+      eventfds_unwatch (d, eventfds, 0, N);
+      shim_fail (SHIM_URING_ENTER, 0, 0, 0);
+      driver_settle (d);
+      g_assert_cmpuint (d->ctx->fdmon_uring->to_cancel->len, ==, 0);
+    }
+  g_assert_cmpint (monitor (d), ==, AIO_MONITOR_IO_URING);
+  eventfds_free (eventfds, N);
+  swap_out_small_ring (d, own);
+}
+
+/* The kernel refuses for good: the handlers go to poll(2), in the very wait that sees it. */
+static void
+refused_for_good (Driver *d, ShimCall call, int error)
+{
+  enum {
+    N = 20
+  };
+  EventFd *eventfds = eventfds_new (N);
+
+  eventfds_watch (d, eventfds, 0, N / 2);
+  driver_settle (d);
+  eventfds_watch (d, eventfds, N / 2, N);
+  shim_start ();
+  shim_fail (call, error, 0, SHIM_ALWAYS);
+  for (guint i = 0; i < N; i++)
+    eventfd_set (&eventfds[i]);
+  driver_turn (d, TRUE);
+  g_assert_cmpint (shim_failures (call), >, 0);
+  g_assert_cmpint (monitor (d), ==, AIO_MONITOR_POLL);
+  for (guint i = 0; i < N; i++)
+    g_assert_cmpint (eventfds[i].calls, ==, 1);
+  shim_stop ();
+
+  driver_assert_quiet (d, 10);
+  eventfds_assert_all_called (d, eventfds, N, 1);
+  g_assert_cmpint (monitor (d), ==, AIO_MONITOR_POLL);
+  g_assert_cmpuint (driver_stats (d).monitor_switches, ==, 1);
+  eventfds_unwatch (d, eventfds, 0, N);
+  eventfds_free (eventfds, N);
+}
+
+static void
+submit_fails (Driver *d)
+{
+  refused_for_good (d, SHIM_URING_SUBMIT, EBADF);
+}
+
+static void
+submit_has_no_memory_for_long (Driver *d)
+{
+  refused_for_good (d, SHIM_URING_SUBMIT, EAGAIN);
+}
+
+static void
+wait_fails (Driver *d)
+{
+  refused_for_good (d, SHIM_URING_ENTER, EBADF);
+}
+
+/* F9 */
+
+static void
+no_ring_for_who_asks_for_it (Driver *d)
+{
+  static const int errors[] = { ENOSYS, EPERM, EMFILE, ENOMEM };
+
+  shim_start ();
+  for (guint i = 0; i < G_N_ELEMENTS (errors); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (AioContext) any = NULL;
+
+      shim_fail (SHIM_URING_INIT, errors[i], 0, SHIM_ALWAYS);
+      g_assert_null (aio_context_new_full ("mine", AIO_MONITOR_IO_URING, &error));
+      g_assert_error (error, AIO_ERROR, AIO_ERROR_UNAVAILABLE);
+      g_assert_cmpint (aio_error_get_errno (error), ==, errors[i]);
+      g_assert_nonnull (strstr (error->message, "io_uring"));
+      g_assert_nonnull (strstr (error->message, strerrorname_np (errors[i])));
+      any = aio_context_new (NULL);
+      g_assert_nonnull (any);
+    }
+  shim_stop ();
+}
+
+static void
+a_kernel_that_is_too_old (Driver *d)
+{
+  static const guint features[] = { IORING_FEAT_NODROP, IORING_FEAT_EXT_ARG };
+
+  if (!driver_has_monitor (AIO_MONITOR_IO_URING))
+    {
+      g_test_skip ("io_uring is missing");
+      return;
+    }
+  shim_start ();
+  for (guint i = 0; i < G_N_ELEMENTS (features); i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      shim_ring_lacks (features[i]);
+      g_assert_null (aio_context_new_full (NULL, AIO_MONITOR_IO_URING, &error));
+      g_assert_error (error, AIO_ERROR, AIO_ERROR_UNAVAILABLE);
+      g_assert_cmpint (aio_error_get_errno (error), ==, ENOSYS);
+    }
+  shim_stop ();
+}
+
+static void
+add_for (DriverKind kinds, const char *name, DriverBody body)
+{
+  driver_add_monitor_for (AIO_MONITOR_IO_URING, kinds, "uring-limits", name, body);
+}
+
+static void
+add (const char *name, DriverBody body)
+{
+  add_for (DRIVER_ANY, name, body);
+}
+
+static void
+add_tests (void)
+{
+  add ("F6-F7-ten-thousand-on-a-ring-of-eight", ten_thousand_on_a_ring_of_eight);
+  add ("F7-a-thousand-completions-for-a-ring-of-eight", a_thousand_completions_for_a_ring_of_eight);
+  add ("F6-refused-for-a-moment", refused_for_a_moment);
+  add_for (DRIVER_GLIB, "submit-fails", submit_fails);
+  add_for (DRIVER_GLIB, "submit-has-no-memory-for-long", submit_has_no_memory_for_long);
+  add_for (DRIVER_POLL, "wait-fails", wait_fails);
+  driver_add_bare ("uring-limits", "F9-no-ring-for-who-asks-for-it", no_ring_for_who_asks_for_it);
+  driver_add_bare ("uring-limits", "F9-a-kernel-that-is-too-old", a_kernel_that_is_too_old);
+}
+
+int
+main (int argc, char **argv)
+{
+  return driver_main (argc, argv, add_tests);
+}

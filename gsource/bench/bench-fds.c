@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One of N file descriptors gets ready, is found, and its callback reads it: among 10,000 as among few, and
- * with either monitor for the numbers between which the threshold lies. bench/README.md says why the peers
+ * with each monitor for the numbers between which the threshold lies. bench/README.md says why the peers
  * are fair.
  */
 #include <aio-gsource.h>
@@ -25,7 +25,7 @@ typedef struct {
   GMainContext *main_context;
 } Watched;
 
-static Watched many, one, at_threshold, by_poll, by_epoll;
+static Watched many, one, at_threshold, by_poll, by_epoll, by_uring;
 static GMainContext *many_sources, *one_source;
 static FdSet one_source_set;
 
@@ -170,6 +170,12 @@ iterate_by_epoll (guint n)
 }
 
 static void
+iterate_by_uring (guint n)
+{
+  iterate (&by_uring.set, by_uring.main_context, n);
+}
+
+static void
 poll_by_poll (guint n)
 {
   poll_context (&by_poll, n);
@@ -179,6 +185,23 @@ static void
 poll_by_epoll (guint n)
 {
   poll_context (&by_epoll, n);
+}
+
+static void
+poll_by_uring (guint n)
+{
+  poll_context (&by_uring, n);
+}
+
+/* Whether this kernel has it. */
+static gboolean
+has_uring (void)
+{
+  AioContext *ctx = aio_context_new_full (NULL, AIO_MONITOR_IO_URING, NULL);
+  gboolean has = ctx != NULL;
+
+  g_clear_pointer (&ctx, aio_context_unref);
+  return has;
 }
 
 static void
@@ -215,6 +238,27 @@ compare_numbers (void)
 }
 
 static void
+compare_uring (guint n_fds)
+{
+  g_autofree char *by_glib = g_strdup_printf ("C: io_uring, %u fds, iteration()", n_fds);
+  g_autofree char *by_itself = g_strdup_printf ("C: io_uring, %u fds, poll()", n_fds);
+  const BenchCase cases[] = {
+    { by_glib, "ours", iterate_by_uring, ITERATIONS },
+    { by_glib, "monitor epoll", iterate_by_epoll, ITERATIONS },
+    { by_itself, "ours", poll_by_uring, ITERATIONS },
+    { by_itself, "monitor epoll", poll_by_epoll, ITERATIONS },
+  };
+
+  by_uring = watch (n_fds, AIO_MONITOR_IO_URING);
+  by_epoll = watch (n_fds, AIO_MONITOR_EPOLL);
+  bench_run (cases, G_N_ELEMENTS (cases));
+  if (aio_context_get_monitor (by_uring.ctx) != AIO_MONITOR_IO_URING)
+    g_error ("%u file descriptors are not monitored as was asked for", n_fds);
+  unwatch (&by_uring);
+  unwatch (&by_epoll);
+}
+
+static void
 compare_monitors (guint n_fds)
 {
   g_autofree char *by_glib = g_strdup_printf ("C: epoll, %u fds, iteration()", n_fds);
@@ -245,6 +289,8 @@ main (void)
   compare_numbers ();
   for (guint i = 0; i < G_N_ELEMENTS (monitored); i++)
     compare_monitors (monitored[i]);
+  for (guint i = 0; has_uring () && i < G_N_ELEMENTS (monitored); i++)
+    compare_uring (monitored[i]);
   if (n_calls != n_expected)
     g_error ("%u callbacks ran, not %u", n_calls, n_expected);
   return 0;

@@ -19,6 +19,8 @@ export interface Shape {
   readonly limit?: number;
   /** By name, in the order of the table. */
   readonly peers?: Readonly<Record<string, Peer>>;
+  /** It needs something of the kernel, and is left out where that is missing. */
+  readonly optional?: boolean;
 }
 
 /** Programs that print samples: one line of JSON each. */
@@ -37,10 +39,9 @@ const ms = 1_000_000;
 /** Numbers of file descriptors by which the monitors are compared; `bench-fds.c` has the same. */
 const monitored = [1, 8, 16, 32, 64, 128, 1000];
 
-function monitorShapes(driver: string): Record<string, Shape> {
-  return Object.fromEntries(
-    monitored.map((n) => [`C: epoll, ${n} fds, ${driver}`, { peers: { 'monitor poll': {} } }]),
-  );
+function monitorShapes(monitor: string, peer: string, driver: string): Record<string, Shape> {
+  const shape: Shape = { peers: { [`monitor ${peer}`]: {} }, optional: monitor === 'io_uring' };
+  return Object.fromEntries(monitored.map((n) => [`C: ${monitor}, ${n} fds, ${driver}`, shape]));
 }
 
 /** All of them; README.md says what each measures. */
@@ -95,8 +96,10 @@ export const benchmarks: readonly Benchmark[] = [
         peers: { 'one of 1': { bar: 2.2 }, 'one at the threshold': { bar: 1.3 } },
       },
       'JavaScript: one of 10,000 fds, far apart': { peers: { 'one of 1': {}, 'one at the threshold': {} } },
-      ...monitorShapes('iteration()'),
-      ...monitorShapes('poll()'),
+      ...monitorShapes('epoll', 'poll', 'iteration()'),
+      ...monitorShapes('epoll', 'poll', 'poll()'),
+      ...monitorShapes('io_uring', 'epoll', 'iteration()'),
+      ...monitorShapes('io_uring', 'epoll', 'poll()'),
     },
   },
   {

@@ -31,7 +31,11 @@ export function parseSamples(output: string): Sample[] {
 
 /** The rows of a benchmark, in the order of its declaration. */
 export function summarize({ name, shapes }: Benchmark, samples: readonly Sample[]): Row[] {
-  return Object.entries(shapes).map(([shape, { unit = 'ns', peers = {} }]) => {
+  const present = new Set(samples.map(({ shape }) => shape));
+  const measured = Object.entries(shapes).filter(
+    ([shape, { optional = false }]) => !optional || present.has(shape),
+  );
+  return measured.map(([shape, { unit = 'ns', peers = {} }]) => {
     const rounds = (subject: string): number[] => {
       const all = samples.filter((sample) => sample.shape === shape && sample.subject === subject);
       if (all.length < minRounds)

@@ -22,7 +22,7 @@ typedef struct _AioContext AioContext;
  * @AIO_MONITOR_AUTO: the best that this kernel and this build have
  * @AIO_MONITOR_POLL: ppoll(2)
  * @AIO_MONITOR_EPOLL: epoll(7)
- * @AIO_MONITOR_IO_URING: io_uring(7)
+ * @AIO_MONITOR_IO_URING: io_uring(7), of Linux 5.11 or newer
  *
  * The ways a context can watch file descriptors.
  */

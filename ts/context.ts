@@ -350,8 +350,8 @@ export class AioContext implements Disposable, AsyncDisposable {
   /**
    * Watches a file descriptor, in place of the handler that it had in this context before; or stops watching it.
    * Watching is level-triggered: what is not read is reported again. Remove it before the file descriptor is closed:
-   * otherwise the handler dies with `EBADF` as soon as that is noticed, which `epoll` may never do. The original's
-   * `aio_set_fd_handler`.
+   * otherwise the handler dies with `EBADF` as soon as that is noticed, which `epoll` may never do, and `io_uring` not
+   * before the old file is ready. The original's `aio_set_fd_handler`.
    *
    * Files and directories are always ready. Any number of contexts may watch a file descriptor, and so may Node: that
    * of a `net.Socket` is open to be watched here, but Node goes on reading it whenever its own loop runs, and who

@@ -18,7 +18,7 @@
 #ifdef __SANITIZE_THREAD__
 #define LEAST_SIGNALS 0
 #else
-#define LEAST_SIGNALS STORM_MS
+#define LEAST_SIGNALS (STORM_MS / 10)
 #endif
 
 static struct {

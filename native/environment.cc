@@ -5,6 +5,12 @@
 
 namespace aio {
 
+Environment::~Environment() {
+  // Node does not free them with its environment.
+  for (napi_ref reference : {dispatch, dispatch_batch, create_error, throw_collected})
+    if (reference != nullptr) napi_delete_reference(env, reference);
+}
+
 void Environment::End() {
   ended = true;
   while (!contexts.empty()) contexts.begin()->second->owned->End();

@@ -27,6 +27,7 @@ struct Period {
 class Environment {
  public:
   explicit Environment(napi_env env) : env(env) {}
+  ~Environment();
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
 

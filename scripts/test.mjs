@@ -4,25 +4,36 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 
+import { checkRelease } from './check-release.mjs';
+import { readReports, stagePackage } from './sanitized-package.mjs';
+
 process.chdir(path.join(import.meta.dirname, '..'));
 
 const suites = {
   c: ['C tests', () => mesonTests('build')],
-  asan: ['C tests under ASan and UBSan', sanitizedTests],
+  asan: ['C tests under ASan', () => sanitizedTests('address')],
+  ubsan: ['C tests under UBSan', () => sanitizedTests('undefined')],
+  tsan: ['C tests under TSan', () => sanitizedTests('thread')],
+  valgrind: ['C tests under valgrind', valgrindTests],
+  release: ['what is in the release builds', () => settle(checkRelease('build'), 0)],
   spin: ['Spin models', spinModels],
-  ts: ['mocha', mochaTests],
+  'asan-ts': ['mocha under ASan', sanitizedMochaTests],
+  ts: ['mocha', () => mochaTests('.')],
 };
+// Valgrind takes much longer than the others, and sees what they see.
+const usual = Object.keys(suites).filter((name) => name !== 'valgrind');
 
 // Each case of each executable counts; so does an executable that ends badly outside its cases.
-function mesonTests(folder) {
-  const log = `${folder}/meson-logs/testlog.json`;
+function mesonTests(folder, setup) {
+  const log = `${folder}/meson-logs/testlog${setup ? `-${setup}` : ''}.json`;
   rmSync(log, { force: true });
-  const status = run('meson', ['test', '-C', folder, '--print-errorlogs']);
-  const count = { passed: 0, failed: 0, skipped: 0 };
+  const how = setup ? ['--setup', setup] : [];
+  const status = run('meson', ['test', '-C', folder, '--print-errorlogs', ...how]);
+  const count = none();
   if (existsSync(log)) {
     for (const line of readFileSync(log, 'utf8').split('\n').filter(Boolean)) {
       const { result, stdout = '' } = JSON.parse(line);
-      const cases = { passed: 0, failed: 0, skipped: 0 };
+      const cases = none();
       for (const [, not, skip] of stdout.matchAll(/^(not )?ok \d+[^#\n]*(# skip)?/gim)) {
         cases[not ? 'failed' : skip ? 'skipped' : 'passed'] += 1;
       }
@@ -33,16 +44,17 @@ function mesonTests(folder) {
   return settle(count, status);
 }
 
-function sanitizedTests() {
-  const folder = 'build-asan';
-  if (!existsSync(`${folder}/build.ninja`)) {
-    const status = run('meson', [
-      ...['setup', folder, '-Db_sanitize=address,undefined', '-Db_lundef=false'],
-      ...['-Daddon=disabled', '-Dintrospection=disabled'],
-    ]);
-    if (status !== 0) return settle({ passed: 0, failed: 0, skipped: 0 }, status);
-  }
-  return mesonTests(folder);
+// Gives the folder, or null if it could not be built. AddressSanitizer's has the addon as well.
+function buildSanitized(sanitizer) {
+  const folder = `build-${sanitizer}`;
+  const addon = sanitizer === 'address' ? 'enabled' : 'disabled';
+  const ready =
+    existsSync(`${folder}/build.ninja`) ||
+    run('meson', [
+      ...['setup', folder, `-Db_sanitize=${sanitizer}`, '-Db_lundef=false'],
+      ...['-Dintrospection=disabled', `-Daddon=${addon}`],
+    ]) === 0;
+  return ready && run('ninja', ['-C', folder]) === 0 ? folder : null;
 }
 
 // Each run of a model counts; the runner prints a line for it when it ends.
@@ -58,14 +70,43 @@ async function spinModels() {
   return settle({ passed: figure(/^ok /gm), failed: figure(/^not ok /gm), skipped: 0 }, status);
 }
 
-async function mochaTests() {
+function sanitizedTests(sanitizer) {
+  const folder = buildSanitized(sanitizer);
+  return folder ? mesonTests(folder) : settle(none(), 1);
+}
+
+function valgrindTests() {
+  if (spawnSync('valgrind', ['--version']).status !== 0) {
+    console.error(
+      'There is no valgrind here. Install the package "valgrind", and libc\'s debug symbols if it asks.',
+    );
+    return settle(none(), 1);
+  }
+  return mesonTests('build', 'valgrind');
+}
+
+async function sanitizedMochaTests() {
+  const build = buildSanitized('address');
+  if (!build) return settle(none(), 1);
+  const { folder, logs, env } = stagePackage(build);
+  const count = await mochaTests(folder, env);
+  // The processes of a test, too, write what they find into files of their own.
+  const reports = readReports(logs);
+  for (const report of reports) console.error(report);
+  count.failed += reports.length;
+  return count;
+}
+
+async function mochaTests(folder, more = {}) {
   const env = { ...process.env };
   delete env.DISPLAY;
   delete env.WAYLAND_DISPLAY;
-  const child = spawn('scripts/with-display', ['timeout', '-k', '10', '900', 'node_modules/.bin/mocha'], {
-    env,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const settings = Object.entries(more).map(([name, value]) => `${name}=${value}`);
+  const child = spawn(
+    'scripts/with-display',
+    ['timeout', '-k', '10', '900', 'env', ...settings, 'node_modules/.bin/mocha'],
+    { env, cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] },
+  );
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text) => {
     process.stdout.write(text);
@@ -80,6 +121,10 @@ function run(command, args) {
   return spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'] }).status;
 }
 
+function none() {
+  return { passed: 0, failed: 0, skipped: 0 };
+}
+
 // A runner that failed without a failed case, or that ran no case at all, is one failure.
 function settle(count, status) {
   if (count.failed === 0 && (status !== 0 || count.passed === 0)) count.failed = 1;
@@ -91,13 +136,14 @@ function describe({ passed, failed, skipped }) {
 }
 
 const names = process.argv.slice(2);
-const total = { passed: 0, failed: 0, skipped: 0 };
+const total = none();
 const lines = [];
-for (const name of names.length > 0 ? names : Object.keys(suites)) {
+for (const name of names.length > 0 ? names : usual) {
   const [title, runSuite] = suites[name];
   console.log(`\n=== ${title}`);
+  const start = performance.now();
   const count = await runSuite();
-  lines.push(`${title}: ${describe(count)}`);
+  lines.push(`${title}: ${describe(count)} (${Math.round((performance.now() - start) / 1000)} s)`);
   for (const key of Object.keys(total)) total[key] += count[key];
 }
 console.log(`\n${lines.join('\n')}\n${describe(total)}`);

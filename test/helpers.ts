@@ -257,6 +257,17 @@ export async function collectUntil(condition: () => boolean, turns = 50): Promis
   assert.fail('still there after garbage collections');
 }
 
+// --- Slow machines
+
+/** By how much a time limit is longer: AIO_TEST_SLOWDOWN, which is set where the addon has been instrumented. */
+export const slowdown: number = Math.max(1, Number(process.env.AIO_TEST_SLOWDOWN ?? 1));
+
+// Each test's own, whoever set it. It is not running yet.
+beforeEach(function () {
+  const test = this.currentTest;
+  if (slowdown > 1 && test) test.timeout(test.timeout() * slowdown);
+});
+
 // --- Child processes
 
 export interface ScriptResult {
@@ -285,13 +296,15 @@ export interface ScriptOptions {
   display?: boolean;
   /** How many file descriptors it may have. */
   ulimit?: number;
+  /** More of AddressSanitizer's options, see scripts/sanitized-package.mjs. */
+  asan?: string;
 }
 
 /** Runs a script, in which `aio`, `fds` and `require` are there, in a process of its own. */
 export async function runScript(
   kind: ScriptKind,
   source: string,
-  { args = [], timeout = 9000, warnings = false, display = false, ulimit }: ScriptOptions = {},
+  { args = [], timeout = 9000, warnings = false, display = false, ulimit, asan = '' }: ScriptOptions = {},
 ): Promise<ScriptResult> {
   const limit = ulimit === undefined ? '' : `ulimit -n ${String(ulimit)}; `;
   const child = spawn(
@@ -310,10 +323,14 @@ export async function runScript(
     ],
     {
       cwd: packageRoot,
-      // What has been freed is overwritten, so that a use of it shows.
-      env: { ...process.env, GSK_RENDERER: 'cairo', MALLOC_PERTURB_: '165' },
+      env: {
+        ...process.env,
+        GSK_RENDERER: 'cairo',
+        MALLOC_PERTURB_: '165', // what has been freed is overwritten, so that a use of it shows
+        ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:${asan}`,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout,
+      timeout: timeout * slowdown,
       killSignal: 'SIGKILL',
     },
   );

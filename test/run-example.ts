@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { packageRoot } from './helpers.js';
+import { packageRoot, slowdown } from './helpers.js';
 
 const tagName = 'AIO_TEST_RUN';
 
@@ -42,7 +42,7 @@ export async function runExample(
   });
   const timer = setTimeout(() => {
     for (const { pid } of processes(tag)) process.kill(pid, 'SIGKILL');
-  }, timeout);
+  }, timeout * slowdown);
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

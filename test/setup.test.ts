@@ -39,8 +39,8 @@ describe('scripts/setup', () => {
         command: 'dnf install -y',
         packages:
           'cairo-devel cairo-gobject-devel clang-tools-extra dejavu-sans-fonts fontconfig gcc gcc-c++ ' +
-          'glib2-devel gobject-introspection-devel gtk3-devel gtk4-devel libasan libubsan liburing-devel make ' +
-          'mesa-dri-drivers meson ninja-build pkgconf-pkg-config procps-ng python3 xorg-x11-server-Xvfb',
+          'glib2-devel gobject-introspection-devel gtk3-devel gtk4-devel libasan libtsan libubsan liburing-devel ' +
+          'make mesa-dri-drivers meson ninja-build pkgconf-pkg-config procps-ng python3 xorg-x11-server-Xvfb',
       },
       pacman: {
         command: 'pacman -S --needed --noconfirm',

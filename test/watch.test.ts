@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { inflateSync } from 'node:zlib';
 
+import { slowdown } from './helpers.js';
 import { runExample, type ExampleOptions, type ExampleResult } from './run-example.js';
 
 interface Figures {
@@ -52,7 +53,7 @@ describe('the demonstration', function () {
     it('shows a window with something in it', async () => {
       const file = path.join(folder, 'vmstat.png');
 
-      const { end, stderr } = await watch(['--seconds', '2', '--screenshot', file]);
+      const { end, stderr } = await watch(['--seconds', String(2 * slowdown), '--screenshot', file]);
 
       assert.equal(end, 0, stderr);
       const { width, height, rows } = readPng(file);
@@ -217,7 +218,10 @@ describe('the demonstration', function () {
     });
 
     it('without a display', async () => {
-      const { end, stderr } = await watch([], { display: false, env: { PATH: process.env.PATH } });
+      const { end, stderr } = await watch([], {
+        display: false,
+        env: { ...process.env, DISPLAY: undefined, WAYLAND_DISPLAY: undefined },
+      });
 
       assert.equal(end, 1);
       assert.match(stderr, /^watch: there is no display/m);

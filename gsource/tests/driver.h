@@ -74,6 +74,12 @@ AioStats driver_stats (Driver *d);
 /* Gives the watchdog of the running test another @seconds. */
 void driver_watchdog (guint seconds);
 
+/*
+ * By how much a time limit of a test is longer than on a machine of one's own: AIO_TEST_SLOWDOWN, which is set where
+ * the code runs under an interpreter. The watchdog, driver_run_until() and its like take it into account.
+ */
+guint driver_slowdown (void);
+
 /* The next thing the library logs has to be a warning like @pattern; see g_test_expect_message(). */
 void driver_expect_warning (const char *pattern);
 

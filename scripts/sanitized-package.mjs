@@ -41,6 +41,7 @@ export function stagePackage(build) {
     'detect_stack_use_after_return=1',
     'strict_string_checks=1',
     'detect_leaks=1',
+    'abort_on_error=1',
     // Longer ones take seconds to print for each process that opens a window: GTK keeps what it has until the end.
     'malloc_context_size=10',
     `log_path=${logs}/asan`,
@@ -52,7 +53,7 @@ export function stagePackage(build) {
       PATH: `${commands}:${process.env.PATH}`,
       LD_PRELOAD: runtime, // Node itself has none, and the runtime has to be the first
       ASAN_OPTIONS: asan.join(':'),
-      LSAN_OPTIONS: 'exitcode=0', // whose leaks they are is seen from the reports
+      LSAN_OPTIONS: 'exitcode=0', // for leaks: whose they are is seen from the reports
       AIO_TEST_SLOWDOWN: '3',
     },
   };

@@ -268,7 +268,7 @@ backward_delays_and_does_not_spin (Driver *d)
   pthread_t thread;
 
   wall_clock_begin ();
-  alarm_set (d, &alarm, 100 * MS);
+  alarm_set (d, &alarm, 300 * MS); /* the thread is there by then */
   before = driver_stats (d);
   thread = driver_thread_start (jump_once_asleep, &jumper);
   driver_run_until_count (d, &alarm.fired, 1, 5000);

@@ -570,7 +570,7 @@ made_later_or_deleted_wakes_nobody (Driver *d)
   AioStats before, after;
   pthread_t thread;
 
-  aio_timer_mod_ns (head, aio_clock_get_ns (realtime ()) + 100 * MS);
+  aio_timer_mod_ns (head, aio_clock_get_ns (realtime ()) + 300 * MS); /* the thread is there by then */
   aio_timer_mod_ns (change.timer, aio_clock_get_ns (realtime ()) + 5000 * MS);
   driver_settle (d);
   before = driver_stats (d);

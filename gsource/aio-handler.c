@@ -543,6 +543,8 @@ report_dead (AioContext *ctx, AioHandler *handler)
   aio_context_fdmon (ctx)->update (ctx, handler);
   if (handler->polling)
     aio_polling_remove (ctx, handler);
+  if (atomic_load_explicit (&handler->deleted, memory_order_acquire)) /* its poll_end has removed it */
+    return;
   aio_set_system_error (&error, EBADF, "poll", "AioContext %s: fd %d was closed while handler %s watched it", ctx->name,
                         fd, *handler->name ? handler->name : "(unnamed)");
   if (handler->funcs.error)
@@ -567,10 +569,12 @@ may_be_called (AioContext *ctx, AioHandler *handler)
 static void
 call_poll_ready (AioContext *ctx, AioHandler *handler)
 {
+  guint8 busy = handler->polling->busy;
+
   aio_counter_add (&ctx->stats.handlers_dispatched, 1);
   handler->polling->busy = TRUE;
   handler->polling->ready (handler->poll_fd.fd, handler->data);
-  handler->polling->busy = FALSE;
+  handler->polling->busy = busy;
 }
 
 /*
@@ -654,6 +658,8 @@ aio_context_dispatch_ready (AioContext *ctx)
       set_depth (ctx, handler, handler->depth - 1);
       aio_handler_unref (handler);
     }
+  if (G_UNLIKELY (ctx->poll_aio_handlers.ns_stale))
+    aio_polling_update_ns (ctx);
   return progress;
 }
 

@@ -94,6 +94,7 @@ aio_context_notify_accept (AioContext *ctx)
    * then sees what that had published, or the store comes after it and stays.
    */
   atomic_exchange_explicit (&ctx->notified, FALSE, memory_order_acq_rel);
+  ctx->n_accepted++;
 }
 
 /**

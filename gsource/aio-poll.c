@@ -58,6 +58,9 @@ wait (AioContext *ctx, gint64 timeout, gboolean *notifier_ready, GError **error)
   const AioFdMonOps *ops;
   int wait_error;
 
+  /* Functions that end polling may have run nested polls, which took what the timeout was computed for. */
+  if (ctx->poll_aio_handlers.n > 0 && atomic_load_explicit (&ctx->has_changes, memory_order_relaxed))
+    timeout = 0;
   aio_context_apply_changes (ctx);
   aio_context_apply_external (ctx);
   aio_fdmon_choose (ctx);
@@ -183,7 +186,7 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
   callbacks_before = aio_context_n_callbacks (ctx);
 
   timeout = wait_time (ctx, max_ns, &limited);
-  polled = ctx->poll_aio_handlers.n > 0;
+  polled = ctx->poll_aio_handlers.n > 0 || ctx->poll_started;
   if (G_UNLIKELY (polled))
     {
       gboolean may_block = aio_polling_before_wait (ctx, timeout, &pass);
@@ -212,7 +215,7 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
     }
 
   AIO_SCHEDULE_POINT (ctx, POLL_BEFORE_WAIT);
-  if (polled && timeout == 0 && aio_polling_spares_wait (ctx, &pass))
+  if (polled && timeout == 0 && aio_polling_spares_wait (ctx, &pass, max_ns != 0))
     waited = ctx->wait_spared = TRUE;
   else
     waited = wait (ctx, timeout, &notifier_ready, error);
@@ -235,7 +238,8 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
     *expired = limited;
   if (idle && !limited)
     aio_counter_add (&ctx->stats.empty_waits, 1);
-  if (notified)
+  /* In poll mode nobody kicks the main context either. */
+  if (notified || ctx->poll_started)
     wake_prepared_source (ctx);
   aio_context_leave (ctx, outer);
   return progress && waited;

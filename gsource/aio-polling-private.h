@@ -23,7 +23,8 @@ struct _AioPolling {
   guint8 listed;                  /* it is asked: in poll_aio_handlers */
   guint8 begun;                   /* begin was called, or would have been, and end was not */
   guint8 found;                   /* poll said that it is ready, and ready was not called */
-  guint8 busy;                    /* poll or ready is on the stack: not asked meanwhile */
+  guint8 busy;                    /* one of its functions is on the stack: not asked meanwhile */
+  guint8 owed;                    /* end was called, and it has not been asked since */
   guint index;                    /* in poll_aio_handlers */
   gint64 ns;                      /* how long to poll for its sake */
   gint64 idle_at_ns;              /* when it counts as idle; 0: to be set */
@@ -33,7 +34,9 @@ struct _AioPolling {
 typedef struct {
   AioHandler **handlers;
   guint n, size, n_holes, walks;
-  guint n_only_polled; /* those that watch no file descriptor: nothing else finds them ready */
+  guint n_due;       /* those to be asked before any wait: owed, or watching no file descriptor */
+  gboolean ns_stale; /* the longest polling time has to be looked for again */
+  gint64 now_ns;     /* the time, for who walks */
 } AioPolledHandlers;
 
 /* As given to aio_context_set_poll_params(). */
@@ -49,9 +52,14 @@ void aio_polling_remove (AioContext *ctx, AioHandler *handler);
 /* Home thread: a handler is called in a poll() that took @block_ns until then, or -1. */
 void aio_polling_note_dispatch (AioContext *ctx, AioHandler *handler, gint64 block_ns);
 
+/* Home thread: after dispatches that were noted. */
+void aio_polling_update_ns (AioContext *ctx);
+
 /* What one poll() has done before its wait. */
 typedef struct {
   gint64 start_ns;    /* when it began; -1 if nobody wants to know */
+  guint n_accepted;   /* the notifications accepted until then */
+  guint64 callbacks;  /* the callbacks run until then */
   gboolean had_ready; /* an outer wait had found handlers ready */
   gboolean asked_all; /* every handler that can be asked was */
 } AioPollingPass;
@@ -59,8 +67,11 @@ typedef struct {
 /* Home thread, before a wait of at most @timeout_ns: asks the handlers; whether the wait may block. */
 gboolean aio_polling_before_wait (AioContext *ctx, gint64 timeout_ns, AioPollingPass *pass);
 
-/* Home thread, if it may not: whether there is no need to look at file descriptors either. */
-gboolean aio_polling_spares_wait (AioContext *ctx, const AioPollingPass *pass);
+/*
+ * Home thread, if it may not: whether there is no need to look at file descriptors either. @blocking: whether the
+ * caller of poll() had it block if need be.
+ */
+gboolean aio_polling_spares_wait (AioContext *ctx, const AioPollingPass *pass, gboolean blocking);
 
 /* Home thread: how long the poll() has taken so far, or -1. */
 gint64 aio_polling_block_ns (const AioPollingPass *pass);

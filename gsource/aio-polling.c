@@ -22,9 +22,18 @@ now_ns (void)
 
 /* The handlers that are asked */
 
-static void
-list_append (AioPolledHandlers *list, AioHandler *handler)
+/* Whether nothing but a look in memory would find it ready. */
+static gboolean
+is_due (AioHandler *handler)
 {
+  return handler->poll_fd.events == 0 || handler->polling->owed;
+}
+
+static void
+list_append (AioContext *ctx, AioHandler *handler)
+{
+  AioPolledHandlers *list = &ctx->poll_aio_handlers;
+
   if (list->n >= list->size)
     {
       list->size = MAX (8, list->size * 2);
@@ -33,26 +42,32 @@ list_append (AioPolledHandlers *list, AioHandler *handler)
   handler->polling->index = list->n;
   handler->polling->listed = TRUE;
   list->handlers[list->n++] = handler;
-  list->n_only_polled += handler->poll_fd.events == 0;
+  list->n_due += is_due (handler);
 }
 
 /* Who walks the list finds a hole, which is closed after the walk. */
 static void
-list_remove (AioPolledHandlers *list, AioHandler *handler)
+list_remove (AioContext *ctx, AioHandler *handler)
 {
-  AioHandler *last;
+  AioPolledHandlers *list = &ctx->poll_aio_handlers;
 
   handler->polling->listed = FALSE;
-  list->n_only_polled -= handler->poll_fd.events == 0;
+  list->n_due -= is_due (handler);
+  list->ns_stale |= handler->polling->ns > 0;
   if (list->walks > 0)
     {
       list->handlers[handler->polling->index] = NULL;
       list->n_holes++;
-      return;
     }
-  last = list->handlers[--list->n];
-  list->handlers[handler->polling->index] = last;
-  last->polling->index = handler->polling->index;
+  else
+    {
+      AioHandler *last = list->handlers[--list->n];
+
+      list->handlers[handler->polling->index] = last;
+      last->polling->index = handler->polling->index;
+    }
+  if (list->n == list->n_holes)
+    aio_polling_update_ns (ctx);
 }
 
 static void
@@ -101,22 +116,53 @@ for_each_polled (AioContext *ctx, gboolean (*visit) (AioContext *ctx, AioHandler
 /* Poll mode */
 
 static void
+set_owed (AioContext *ctx, AioHandler *handler, gboolean owed)
+{
+  AioPolledHandlers *list = &ctx->poll_aio_handlers;
+
+  if (handler->polling->listed)
+    list->n_due -= is_due (handler);
+  handler->polling->owed = owed;
+  if (handler->polling->listed)
+    list->n_due += is_due (handler);
+}
+
+/* A poll() that is nested in @func does not ask the handler, and so neither begins nor ends it again and again. */
+static void
+call (AioHandler *handler, GCallback func)
+{
+  guint8 busy = handler->polling->busy;
+
+  if (!func)
+    return;
+  handler->polling->busy = TRUE;
+  handler->polling->call (handler, func);
+  handler->polling->busy = busy;
+}
+
+static void
 begin (AioHandler *handler)
 {
   handler->polling->begun = TRUE;
-  if (handler->polling->begin)
-    handler->polling->call (handler, handler->polling->begin);
+  call (handler, handler->polling->begin);
 }
 
+/* What came before the end and was not kicked is owed a look, which may have to wait until the handler can be asked. */
 static gboolean
-end (AioContext *ctx G_GNUC_UNUSED, AioHandler *handler)
+end_by (AioContext *ctx, AioHandler *handler, GCallback func)
 {
   if (!handler->polling->begun)
     return FALSE;
   handler->polling->begun = FALSE;
-  if (handler->polling->end)
-    handler->polling->call (handler, handler->polling->end);
+  set_owed (ctx, handler, TRUE);
+  call (handler, func);
   return TRUE;
+}
+
+static gboolean
+end (AioContext *ctx, AioHandler *handler)
+{
+  return end_by (ctx, handler, handler->polling->end);
 }
 
 /* Whether the handler may be asked at all; a callback before may have changed that. */
@@ -134,13 +180,19 @@ static gboolean
 ask (AioContext *ctx, AioHandler *handler)
 {
   AioPolling *polling = handler->polling;
-  gboolean found;
+  gboolean found = FALSE;
 
-  if (!may_be_asked (ctx, handler))
-    return FALSE;
-  polling->busy = TRUE;
-  found = polling->poll (handler->poll_fd.fd, handler->data);
-  polling->busy = FALSE;
+  /* Once more if a poll() nested in it has ended it: the answer may be older than that. */
+  do
+    {
+      if (!may_be_asked (ctx, handler))
+        return FALSE;
+      set_owed (ctx, handler, FALSE);
+      polling->busy = TRUE;
+      found = polling->poll (handler->poll_fd.fd, handler->data);
+      polling->busy = FALSE;
+    }
+  while (!found && polling->owed);
   if (!found || !polling->listed)
     return FALSE;
   aio_handler_set_found (ctx, handler);
@@ -156,11 +208,10 @@ begin_and_ask (AioContext *ctx, AioHandler *handler)
   return ask (ctx, handler);
 }
 
-/* begin_and_ask() for a handler that nothing else would ever find ready. */
 static gboolean
-ask_if_only_polled (AioContext *ctx, AioHandler *handler)
+ask_if_due (AioContext *ctx, AioHandler *handler)
 {
-  return handler->poll_fd.events == 0 && begin_and_ask (ctx, handler);
+  return is_due (handler) && begin_and_ask (ctx, handler);
 }
 
 /* One look at memory; whether it found anything. */
@@ -176,34 +227,54 @@ look (AioContext *ctx, gboolean (*visit) (AioContext *ctx, AioHandler *handler))
 }
 
 static gboolean
-look_at_only_polled (AioContext *ctx)
+look_at_due (AioContext *ctx)
 {
-  return ctx->poll_aio_handlers.n_only_polled > 0 && look (ctx, ask_if_only_polled);
+  return ctx->poll_aio_handlers.n_due > 0 && look (ctx, ask_if_due);
 }
 
-/* Ends poll mode; whether the last look, at what had come before the ends, found anything. */
+/*
+ * Ends poll mode; whether the last look, at what had come before the ends, found anything. Without a find it has ended,
+ * even if a poll() nested in one of the functions had begun it anew.
+ */
 static gboolean
 leave_poll_mode (AioContext *ctx)
 {
-  ctx->poll_started = FALSE;
-  return for_each_polled (ctx, end) && look (ctx, ask);
+  gboolean found = FALSE;
+
+  while (ctx->poll_started && !found)
+    {
+      ctx->poll_started = FALSE;
+      found = for_each_polled (ctx, end) && look (ctx, ask);
+    }
+  return found;
 }
 
 /* How long */
 
 static gboolean
-reset_time (AioContext *ctx G_GNUC_UNUSED, AioHandler *handler)
+set_time (AioContext *ctx, AioHandler *handler, gint64 ns)
 {
-  handler->polling->ns = 0;
+  ctx->poll_aio_handlers.ns_stale |= ns != handler->polling->ns;
+  handler->polling->ns = ns;
   return FALSE;
 }
 
-static void
-update_poll_ns (AioContext *ctx)
+static gboolean
+reset_time (AioContext *ctx, AioHandler *handler)
+{
+  return set_time (ctx, handler, 0);
+}
+
+/* Not with each handler that changes its time: there may be thousands in one dispatch. */
+void
+aio_polling_update_ns (AioContext *ctx)
 {
   AioPolledHandlers *list = &ctx->poll_aio_handlers;
   gint64 ns = 0;
 
+  if (!list->ns_stale)
+    return;
+  list->ns_stale = FALSE;
   for (guint i = 0; i < list->n; i++)
     if (list->handlers[i])
       ns = MAX (ns, list->handlers[i]->polling->ns);
@@ -220,7 +291,7 @@ apply_params (AioContext *ctx)
   ctx->poll_params = ctx->poll_params_wanted;
   aio_context_unlock_lists (ctx);
   for_each_polled (ctx, reset_time);
-  update_poll_ns (ctx);
+  aio_polling_update_ns (ctx);
 }
 
 /*
@@ -231,20 +302,34 @@ static gboolean
 retire_if_idle (AioContext *ctx, AioHandler *handler)
 {
   AioPolling *polling = handler->polling;
-  gint64 now = now_ns ();
+  gint64 now = ctx->poll_aio_handlers.now_ns;
 
   if (polling->idle_at_ns == 0)
     polling->idle_at_ns = now + IDLE_NS;
   if (now < polling->idle_at_ns)
     return FALSE;
-  polling->ns = 0;
-  if (!aio_context_fdmon (ctx)->need_wait || handler->poll_fd.events == 0)
+  reset_time (ctx, handler);
+  if (!aio_context_fdmon (ctx)->need_wait || handler->poll_fd.events == 0 || polling->busy)
     return FALSE;
   if (end (ctx, handler) && ask (ctx, handler))
     return TRUE;
-  if (polling->listed)
-    list_remove (&ctx->poll_aio_handlers, handler);
+  if (polling->listed && !polling->owed)
+    list_remove (ctx, handler);
   return FALSE;
+}
+
+/* Whether one of them turned out to be ready after all. */
+static gboolean
+retire_idle (AioContext *ctx, gint64 now)
+{
+  gboolean found;
+
+  if (atomic_load_explicit (&ctx->poll_ns, memory_order_relaxed) == 0)
+    return FALSE;
+  ctx->poll_aio_handlers.now_ns = now;
+  found = for_each_polled (ctx, retire_if_idle);
+  aio_polling_update_ns (ctx);
+  return found;
 }
 
 /* What to do about the time after a wait, polling included, of @block_ns. */
@@ -268,18 +353,12 @@ void
 aio_polling_note_dispatch (AioContext *ctx, AioHandler *handler, gint64 block_ns)
 {
   AioPolling *polling = handler->polling;
-  gint64 ns;
 
   polling->idle_at_ns = 0;
   if (!polling->listed && handler->monitored && !handler->dead)
-    list_append (&ctx->poll_aio_handlers, handler);
-  if (block_ns < 0)
-    return;
-  ns = adjusted (&ctx->poll_params, polling->ns, block_ns);
-  if (ns == polling->ns)
-    return;
-  polling->ns = ns;
-  update_poll_ns (ctx);
+    list_append (ctx, handler);
+  if (block_ns >= 0)
+    set_time (ctx, handler, adjusted (&ctx->poll_params, polling->ns, block_ns));
 }
 
 /* Registrations */
@@ -287,38 +366,40 @@ aio_polling_note_dispatch (AioContext *ctx, AioHandler *handler, gint64 block_ns
 void
 aio_polling_add (AioContext *ctx, AioHandler *handler)
 {
-  list_append (&ctx->poll_aio_handlers, handler);
+  list_append (ctx, handler);
 }
 
 void
 aio_polling_apply_functions (AioContext *ctx, AioHandler *handler)
 {
   AioPolling *polling = handler->polling;
-  GCallback next_begin, next_end;
-  gboolean replaced, begun;
+  GCallback old_end = polling->end;
+  gboolean replaced;
 
   aio_context_lock_lists (ctx);
-  next_begin = polling->next_begin;
-  next_end = polling->next_end;
   replaced = polling->replaced;
   polling->replaced = FALSE;
+  if (replaced)
+    {
+      polling->begin = polling->next_begin;
+      polling->end = polling->next_end;
+    }
   aio_context_unlock_lists (ctx);
   if (!replaced)
     return;
 
-  /* Each end function belongs to the begin function that was called. */
-  begun = end (ctx, handler);
-  polling->begin = next_begin;
-  polling->end = next_end;
-  if (begun && ctx->poll_started && polling->listed)
+  /* Each end function belongs to the begin function that was called. It may replace or remove the handler again. */
+  aio_handler_ref (handler);
+  if (end_by (ctx, handler, old_end) && ctx->poll_started && polling->listed && !polling->begun)
     begin (handler);
+  aio_handler_unref (handler);
 }
 
 void
 aio_polling_remove (AioContext *ctx, AioHandler *handler)
 {
   if (handler->polling->listed)
-    list_remove (&ctx->poll_aio_handlers, handler);
+    list_remove (ctx, handler);
   end (ctx, handler);
 }
 
@@ -339,22 +420,35 @@ need_wait (AioContext *ctx)
   return ops->need_wait ? ops->need_wait (ctx) : aio_context_poll_disabled (ctx);
 }
 
-/* Whether a wait would not block whatever its timeout. */
+/*
+ * Whether a wait would not block whatever its timeout; also if a poll() that is nested in one of the functions has taken
+ * the notification, or run the callback, that the caller of this one blocks for.
+ */
 static gboolean
-wait_is_over (AioContext *ctx)
+wait_is_over (AioContext *ctx, const AioPollingPass *pass)
 {
   return ctx->ready.head || ctx->completed.head || atomic_load_explicit (&ctx->notified, memory_order_relaxed)
+         || ctx->n_accepted != pass->n_accepted || aio_context_n_callbacks (ctx) != pass->callbacks
          || aio_context_is_closed (ctx);
+}
+
+static gint64
+later (gint64 now, gint64 ns)
+{
+  return ns < G_MAXINT64 - now ? now + ns : G_MAXINT64;
 }
 
 /* Asks again and again until @until_ns; whether one was ready. */
 static gboolean
-poll_handlers (AioContext *ctx, gint64 until_ns)
+poll_handlers (AioContext *ctx, const AioPollingPass *pass, gint64 until_ns)
 {
-  gboolean found = for_each_polled (ctx, retire_if_idle);
+  AioPolledHandlers *list = &ctx->poll_aio_handlers;
+  gboolean found = FALSE;
 
   ctx->poll_started = TRUE;
-  while (!found && !wait_is_over (ctx) && !need_wait (ctx))
+  /* Callbacks may have removed those for whose sake it is done, or set other parameters. */
+  while (!found && !wait_is_over (ctx, pass) && !need_wait (ctx) && list->n > list->n_holes
+         && atomic_load_explicit (&ctx->poll_ns, memory_order_relaxed) > 0)
     {
       found = look (ctx, begin_and_ask);
       if (now_ns () >= until_ns)
@@ -366,44 +460,57 @@ poll_handlers (AioContext *ctx, gint64 until_ns)
 gboolean
 aio_polling_before_wait (AioContext *ctx, gint64 timeout_ns, AioPollingPass *pass)
 {
-  gint64 ns;
-  gboolean found;
+  gint64 ns = 0;
+  gboolean found = FALSE;
 
   apply_params (ctx);
   *pass = (AioPollingPass){
     .start_ns = ctx->poll_params.max_ns > 0 ? now_ns () : -1,
+    .n_accepted = ctx->n_accepted,
+    .callbacks = aio_context_n_callbacks (ctx),
     .had_ready = ctx->ready.head != NULL,
     .asked_all = TRUE,
   };
 
-  ns = atomic_load_explicit (&ctx->poll_ns, memory_order_relaxed);
+  if (timeout_ns != 0)
+    {
+      found = retire_idle (ctx, pass->start_ns);
+      ns = atomic_load_explicit (&ctx->poll_ns, memory_order_relaxed);
+    }
   if (timeout_ns == 0)
     found = look (ctx, begin_and_ask);
-  else if (ns > 0 && !need_wait (ctx))
-    found = poll_handlers (ctx, pass->start_ns + (timeout_ns < 0 ? ns : MIN (timeout_ns, ns)));
+  else if (!found && ns > 0 && !need_wait (ctx))
+    found = poll_handlers (ctx, pass, later (pass->start_ns, timeout_ns < 0 ? ns : MIN (timeout_ns, ns)));
   else
     {
       pass->asked_all = FALSE;
-      found = look_at_only_polled (ctx);
+      found |= look_at_due (ctx);
     }
 
-  if (timeout_ns == 0 || found || wait_is_over (ctx))
+  if (timeout_ns == 0 || found || wait_is_over (ctx, pass))
     return FALSE;
+  if (!ctx->poll_started)
+    return TRUE;
   /* What the thread might sleep through has to kick from now on. */
-  return !ctx->poll_started || (!leave_poll_mode (ctx) && !wait_is_over (ctx));
+  return aio_context_compute_timeout (ctx) != 0 && !leave_poll_mode (ctx) && !wait_is_over (ctx, pass);
 }
 
 gboolean
-aio_polling_spares_wait (AioContext *ctx, const AioPollingPass *pass)
+aio_polling_spares_wait (AioContext *ctx, const AioPollingPass *pass, gboolean blocking)
 {
+  gboolean notified = atomic_load_explicit (&ctx->notified, memory_order_relaxed);
+
   /* What an outer wait found may be out of date, which only another wait can tell. */
   if (pass->had_ready || !pass->asked_all)
     return FALSE;
   /* A look that found nothing is no look at the file descriptors, unless it was ended early. */
-  if (!ctx->ready.head && !ctx->completed.head && !atomic_load_explicit (&ctx->notified, memory_order_relaxed))
+  if (!ctx->ready.head && !ctx->completed.head && !notified)
     return FALSE;
   if (aio_context_fdmon (ctx)->need_wait)
     return !need_wait (ctx);
+  /* Who does not block takes a FALSE for an answer: no file descriptor was ready. */
+  if (!ctx->ready.head && !ctx->completed.head && !blocking)
+    return FALSE;
   /* Not twice in a row: a handler whose poll function knows less than its file descriptor has its turn too. */
   return !ctx->wait_spared && !aio_context_poll_disabled (ctx);
 }
@@ -417,15 +524,20 @@ aio_polling_block_ns (const AioPollingPass *pass)
 void
 aio_polling_prepare (AioContext *ctx)
 {
+  guint64 callbacks = aio_context_n_callbacks (ctx);
   AioContext *outer;
 
-  if (ctx->poll_aio_handlers.n_only_polled == 0 && !ctx->poll_started)
+  if (ctx->poll_aio_handlers.n_due == 0 && !ctx->poll_started)
     return;
   outer = aio_context_enter (ctx);
-  look_at_only_polled (ctx);
-  if (ctx->poll_started && aio_context_compute_timeout (ctx) != 0)
+  look_at_due (ctx);
+  /* A nested poll() may run what was found, and begin it anew. */
+  while (ctx->poll_started && aio_context_compute_timeout (ctx) != 0)
     leave_poll_mode (ctx);
   aio_context_leave (ctx, outer);
+  /* A nested poll() may have run what the caller of the iteration waits for. */
+  if (aio_context_n_callbacks (ctx) != callbacks && ctx->main_context)
+    g_main_context_wakeup (ctx->main_context);
 }
 
 /**
@@ -469,6 +581,8 @@ aio_context_set_poll_params (AioContext *ctx, gint64 max_ns, gint64 grow, gint64
   ctx->poll_params_wanted = (AioPollParams){ max_ns, grow, shrink };
   atomic_store_explicit (&ctx->poll_params_changed, TRUE, memory_order_release);
   aio_context_unlock_lists (ctx);
+  if (aio_context_is_home (ctx))
+    apply_params (ctx);
   aio_context_notify_waiter (ctx);
   return TRUE;
 }

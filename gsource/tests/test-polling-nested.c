@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: MIT */
+#include "producer.h"
+
+/* Polls, iterations and ends of the context inside the functions that polling calls. */
+
+static void
+poll_nested (Producer *producer)
+{
+  driver_poll (producer->d->ctx, FALSE);
+}
+
+/* A blocking poll that a timer ends. */
+static void
+block_nested (Producer *producer)
+{
+  int fired = 0;
+  AioTimer *timer;
+
+  if (producer->data-- <= 0)
+    return;
+  timer = driver_deadline_new (producer->d, 200000, &fired);
+  while (fired == 0)
+    driver_poll (producer->d->ctx, TRUE);
+  aio_timer_free (timer);
+}
+
+/* C1: its poll function still says yes while it is called. */
+static void
+ready_is_not_nested (Driver *d)
+{
+  Producer hot;
+
+  producer_start (&hot, d);
+  producer_enter_poll_mode (&hot);
+  hot.hot = hot.event = TRUE;
+  hot.on_ready = poll_nested;
+  for (int i = 0; i < 10; i++)
+    driver_poll (d->ctx, TRUE);
+  g_assert_cmpint (hot.found, ==, 11);
+  g_assert_cmpint (hot.max_depth, ==, 1);
+  hot.hot = hot.event = FALSE;
+  hot.on_ready = NULL;
+  driver_settle (d);
+  driver_assert_polling_at_rest (d);
+  producer_stop (&hot);
+}
+
+/* C1: the same with a read callback that leaves its file descriptor as it is, and with both at once. */
+static void
+read_is_nested_so_deep (Driver *d)
+{
+  Producer producer;
+
+  producer_start (&producer, d);
+  driver_set_poll_params (d, 1000000);
+  producer.undrained = TRUE;
+  producer.on_read = poll_nested;
+  producer_kick (&producer);
+  g_assert_true (driver_turn (d, TRUE));
+  g_assert_cmpint (producer.max_depth, ==, AIO_HANDLER_MAX_DEPTH);
+  producer.hot = producer.event = TRUE;
+  producer.on_ready = poll_nested;
+  producer.max_depth = 0;
+  driver_turn (d, TRUE);
+  driver_turn (d, TRUE);
+  g_assert_cmpint (producer.max_depth, <=, AIO_HANDLER_MAX_DEPTH + 1);
+  producer.on_read = producer.on_ready = NULL;
+  producer.hot = producer.event = producer.undrained = FALSE;
+  driver_settle (d);
+  driver_assert_polling_at_rest (d);
+  producer_stop (&producer);
+}
+
+/* C2: what an outer poll has found is called once, by the nested poll. */
+static void
+found_once (Driver *d)
+{
+  Producer producers[3];
+  int total = 0;
+
+  for (guint i = 0; i < 3; i++)
+    producer_start (&producers[i], d);
+  driver_settle (d);
+  for (guint i = 0; i < 3; i++)
+    {
+      producers[i].on_ready = poll_nested;
+      producers[i].event = TRUE;
+    }
+  g_assert_true (driver_poll (d->ctx, FALSE));
+  for (guint i = 0; i < 3; i++)
+    {
+      g_assert_cmpint (producers[i].found, ==, 1);
+      total += producers[i].max_depth;
+      producers[i].on_ready = NULL;
+    }
+  g_assert_cmpint (total, ==, 3);
+  driver_assert_polling_at_rest (d);
+  for (guint i = 0; i < 3; i++)
+    producer_stop (&producers[i]);
+}
+
+/* Each of the functions with each kind of nesting: polling ends paired, and no event is lost. */
+static void
+nest_in (Driver *d, guint place, void (*nested) (Producer *producer))
+{
+  Producer producer, other;
+  void (**on[]) (Producer *) = { &producer.on_read, &producer.on_poll, &producer.on_ready, &producer.on_begin,
+                                 &producer.on_end };
+  int fired = 0;
+  AioTimer *timer;
+
+  producer_start (&producer, d);
+  producer_start (&other, d);
+  producer_enter_poll_mode (&producer);
+  producer.data = 40;
+  *on[place] = nested;
+  for (int i = 0; i < 5; i++)
+    {
+      int served = producer.served + other.served;
+
+      producer_event (&producer);
+      producer_event (&other);
+      timer = driver_deadline_new (d, 300000, &fired);
+      fired = 0;
+      driver_run_until_count (d, &fired, 1, 10000);
+      aio_timer_free (timer);
+      driver_settle (d);
+      g_assert_cmpint (producer.served + other.served, ==, served + 2);
+    }
+  *on[place] = NULL;
+  driver_settle (d);
+  driver_assert_polling_at_rest (d);
+  g_assert_cmpint (producer.begins, >, 0);
+  producer_stop (&other);
+  producer_stop (&producer);
+}
+
+static void
+nested_polls (Driver *d)
+{
+  for (guint place = 0; place < 5; place++)
+    nest_in (d, place, poll_nested);
+}
+
+static void
+nested_blocking_polls (Driver *d)
+{
+  for (guint place = 0; place < 5; place++)
+    nest_in (d, place, block_nested);
+}
+
+static void
+iterate_nested (Producer *producer)
+{
+  if (producer->data-- > 0)
+    g_main_context_iteration (producer->d->main_context, FALSE);
+}
+
+static void
+nested_iterations (Driver *d)
+{
+  /* The others run in prepare, where GLib allows no iteration. */
+  nest_in (d, 0, iterate_nested);
+  nest_in (d, 2, iterate_nested);
+}
+
+/* An event that came while the handler was busy and told that it is polled, before a nested poll ended that. */
+static void
+event_then_block (Producer *producer)
+{
+  void (*on_poll) (Producer *) = producer->on_poll;
+
+  if (producer->data <= 0)
+    return;
+  producer->event = TRUE;
+  g_assert_cmpint (producer->begins, ==, producer->ends + 1);
+  producer->on_poll = NULL;
+  block_nested (producer);
+  producer->on_poll = on_poll;
+  g_assert_cmpint (producer->begins, ==, producer->ends);
+}
+
+static void
+event_of_a_busy_handler (Driver *d)
+{
+  Producer producer;
+  int fds[2], reads = 0;
+
+  driver_pipe (fds);
+  producer_start (&producer, d);
+  producer_enter_poll_mode (&producer);
+  producer.on_ready = event_then_block;
+  producer.data = 1;
+  producer_event (&producer);
+  g_assert_true (driver_poll (d->ctx, TRUE));
+  g_assert_true (producer.event);
+  /* Nothing is polled for a while any more: nothing but what is owed to it has it asked. */
+  driver_watch (d, fds[0], driver_count_read, &reads);
+  g_assert_true (driver_turn (d, TRUE));
+  g_assert_cmpint (producer.served, ==, 3);
+  driver_unwatch (d, fds[0]);
+  driver_close_pair (fds);
+  producer_stop (&producer);
+}
+
+/* The answer of a poll function that was interrupted is too old. */
+static gboolean
+poll_with_an_old_answer (int fd G_GNUC_UNUSED, gpointer data)
+{
+  Producer *producer = data;
+  gboolean answer = producer->event;
+
+  if (producer->data == 1)
+    {
+      producer->event = TRUE;
+      block_nested (producer);
+      g_assert_cmpint (producer->begins, ==, producer->ends);
+    }
+  return answer;
+}
+
+static void
+event_while_it_is_asked (Driver *d)
+{
+  Producer producer;
+
+  producer_init (&producer, d);
+  producer.funcs.poll = poll_with_an_old_answer;
+  producer_watch (&producer);
+  producer_enter_poll_mode (&producer);
+  producer.data = 1;
+  driver_turn (d, TRUE);
+  g_assert_cmpint (producer.served, ==, 2);
+  producer_stop (&producer);
+}
+
+/* A notification that a nested poll takes was meant for the outer one. */
+static void
+notify_and_take (Producer *producer)
+{
+  if (producer->data-- <= 0)
+    return;
+  aio_context_notify (producer->d->ctx);
+  driver_poll (producer->d->ctx, FALSE);
+}
+
+static void
+notification_taken_by_a_nested_poll (Driver *d)
+{
+  Producer producer;
+
+  producer_start (&producer, d);
+  producer_enter_poll_mode (&producer);
+  driver_set_poll_params (d, 2000);
+  producer_kick (&producer);
+  driver_poll (d->ctx, TRUE);
+  producer.data = 1;
+  producer.on_poll = notify_and_take;
+  g_assert_false (driver_poll (d->ctx, TRUE)); /* or it would sleep for ever */
+  producer.data = 1;
+  producer.on_end = notify_and_take;
+  producer.on_poll = NULL;
+  g_assert_false (driver_poll (d->ctx, TRUE));
+  producer_stop (&producer);
+}
+
+/* What is armed in a poll function is in the timeout. */
+static AioTimer *armed;
+
+static void
+arm_timer (Producer *producer)
+{
+  if (producer->data-- != 1)
+    return;
+  aio_timer_mod_ns (armed, aio_clock_get_ns (aio_clock_get (AIO_CLOCK_REALTIME)) + 1000000);
+}
+
+static void
+work_made_while_polling (Driver *d)
+{
+  Producer producer;
+  int fired = 0;
+  void (**on[]) (Producer *) = { &producer.on_poll, &producer.on_begin, &producer.on_end };
+
+  armed = aio_timer_new (d->ctx, aio_clock_get (AIO_CLOCK_REALTIME), AIO_TIMER_SCALE_NS, driver_count, &fired);
+  for (guint i = 0; i < G_N_ELEMENTS (on); i++)
+    {
+      producer_start (&producer, d);
+      producer_enter_poll_mode (&producer);
+      fired = 0;
+      producer.data = 1;
+      *on[i] = arm_timer;
+      if (i == 1 || (i == 0 && d->kind == DRIVER_GLIB))
+        {
+          int other = 0;
+          AioTimer *timer = driver_deadline_new (d, 300000, &other);
+
+          driver_run_until_count (d, &other, 1, 5000);
+          aio_timer_free (timer);
+          producer_event (&producer);
+          driver_poll (d->ctx, TRUE);
+          producer.event = TRUE;
+          driver_poll (d->ctx, TRUE);
+        }
+      driver_run_until_count (d, &fired, 1, 5000);
+      producer_stop (&producer);
+    }
+  aio_timer_free (armed);
+}
+
+/* H5: a handler that is held back is not asked, and what it owes is not lost. */
+static void
+external_is_not_asked (Driver *d)
+{
+  Producer producer, other;
+  int fired = 0, asked;
+  AioTimer *timer;
+
+  producer_init (&producer, d);
+  producer.funcs.external = TRUE;
+  producer_watch (&producer);
+  producer_start (&other, d);
+  producer_enter_poll_mode (&producer);
+
+  /* An event that it was told not to kick for. */
+  producer_event (&producer);
+  aio_context_disable_external (d->ctx);
+  asked = producer.asked;
+  timer = driver_deadline_new (d, 1000000, &fired);
+  driver_run_until_count (d, &fired, 1, 5000);
+  for (guint i = 0; i < 5; i++)
+    driver_turn (d, FALSE);
+  g_assert_cmpint (producer.asked, ==, asked);
+  g_assert_cmpint (producer.begins, ==, producer.ends);
+  aio_timer_free (timer);
+
+  g_assert_true (aio_context_set_poll_params (d->ctx, 0, 0, 0, NULL));
+  g_assert_true (aio_context_enable_external (d->ctx, NULL));
+  for (guint i = 0; i < 2 && producer.served == 1; i++)
+    driver_turn (d, TRUE);
+  g_assert_cmpint (producer.served, ==, 2);
+  producer_stop (&other);
+  producer_stop (&producer);
+}
+
+/* Held back between the find and the call. */
+static void
+disable (Producer *producer)
+{
+  aio_context_disable_external (producer->d->ctx);
+}
+
+static void
+external_is_held_back_after_the_find (Driver *d)
+{
+  Producer producer, other;
+
+  producer_start (&other, d);
+  producer_init (&producer, d);
+  producer.funcs.external = TRUE;
+  producer_watch (&producer);
+  other.event = producer.event = TRUE;
+  other.on_ready = disable;
+  producer.on_poll = NULL;
+  g_assert_true (driver_poll (d->ctx, FALSE));
+  g_assert_cmpint (other.found, ==, 1);
+  g_assert_cmpint (producer.found, ==, 0);
+  g_assert_true (producer_handler (&producer)->polling->found);
+  for (guint i = 0; i < 3; i++)
+    g_assert_false (driver_turn (d, FALSE));
+  producer.event = FALSE; /* the find is what counts */
+  g_assert_true (aio_context_enable_external (d->ctx, NULL));
+  for (guint i = 0; i < 2 && producer.found == 0; i++)
+    driver_turn (d, TRUE);
+  g_assert_cmpint (producer.found, ==, 1);
+  producer_stop (&producer);
+  producer_stop (&other);
+}
+
+/* C7: the context ends in the middle. */
+
+/* Ends every wait of the next tests, whatever comes of it. */
+static AioTimer *backstop;
+static gboolean is_last_reference;
+
+static void
+close_it (Producer *producer)
+{
+  producer->data++;
+  g_clear_pointer (&backstop, aio_timer_free);
+  g_assert_true (aio_context_close (producer->d->ctx, NULL));
+}
+
+static void
+detach_it (Producer *producer)
+{
+  producer->data++;
+  g_assert_true (aio_context_detach (producer->d->ctx, NULL));
+}
+
+/* Under GLib the last reference but that of the iteration; a poll needs its caller's. */
+static void
+drop_it (Producer *producer)
+{
+  if (producer->data++ > 0)
+    return;
+  if (aio_context_is_attached (producer->d->ctx))
+    g_assert_true (aio_context_detach (producer->d->ctx, NULL));
+  if (is_last_reference)
+    g_clear_pointer (&backstop, aio_timer_free);
+  aio_context_unref (producer->d->ctx);
+}
+
+static void
+end_in (Driver *fixture, guint place, void (*ending) (Producer *producer))
+{
+  Driver own = { .kind = fixture->kind };
+  gboolean iterate = fixture->kind != DRIVER_POLL && place != 3; /* nothing begins under GLib */
+  Producer producer, other;
+  void (**on[]) (Producer *) = { &producer.on_read, &producer.on_poll, &producer.on_ready, &producer.on_begin,
+                                 &producer.on_end };
+  int fired = 0;
+
+  own.ctx = aio_context_new_full ("own", aio_context_get_monitor (fixture->ctx), NULL);
+  if (fixture->main_context)
+    {
+      own.main_context = g_main_context_new ();
+      g_assert_true (aio_context_attach (own.ctx, own.main_context, G_PRIORITY_DEFAULT, NULL));
+    }
+  producer_start (&producer, &own);
+  producer_start (&other, &own);
+  if (place != 3)
+    producer_enter_poll_mode (&producer);
+  else
+    {
+      driver_set_poll_params (&own, 1000000);
+      producer_kick (&producer);
+      driver_poll (own.ctx, TRUE);
+    }
+  is_last_reference = iterate && ending == drop_it;
+  if (!iterate && ending == drop_it)
+    aio_context_ref (own.ctx);
+  backstop = driver_deadline_new (&own, 1000000, &fired);
+  producer.data = 0;
+  *on[place] = ending;
+  producer.event = place == 2;
+  if (place == 0)
+    producer_kick (&producer);
+  if (iterate)
+    g_main_context_iteration (own.main_context, TRUE);
+  else
+    aio_context_poll (own.ctx, TRUE, NULL);
+  *on[place] = NULL;
+  g_assert_cmpint (producer.data, >=, 1);
+
+  if (iterate && ending == drop_it)
+    own.ctx = NULL;
+  else if (ending == drop_it)
+    producer_unwatch (&other);
+  if (own.ctx && aio_context_is_attached (own.ctx))
+    g_assert_true (aio_context_detach (own.ctx, NULL));
+  producer_stop (&other);
+  producer_stop (&producer);
+  g_clear_pointer (&backstop, aio_timer_free);
+  if (own.ctx)
+    aio_context_unref (own.ctx);
+  g_assert_cmpint (producer.destroyed, ==, 1);
+  g_assert_cmpint (other.destroyed, ==, 1);
+  g_clear_pointer (&own.main_context, g_main_context_unref);
+}
+
+static void
+closed_in_the_middle (Driver *d)
+{
+  for (guint place = 0; place < 5; place++)
+    end_in (d, place, close_it);
+}
+
+static void
+detached_in_the_middle (Driver *d)
+{
+  for (guint place = 0; place < 5; place++)
+    end_in (d, place, detach_it);
+}
+
+static void
+dropped_in_the_middle (Driver *d)
+{
+  for (guint place = 0; place < 5; place++)
+    {
+      if (d->kind != DRIVER_POLL && place != 3)
+        for (guint handler = 0; handler < 2; handler++)
+          driver_expect_warning ("*was not removed when the context ended*");
+      end_in (d, place, drop_it);
+    }
+}
+
+static void
+add_tests (void)
+{
+  driver_add ("polling-nested", "C1-ready-is-not-nested", ready_is_not_nested);
+  driver_add ("polling-nested", "C1-read-is-nested-so-deep", read_is_nested_so_deep);
+  driver_add ("polling-nested", "C2-found-once", found_once);
+  driver_add ("polling-nested", "polls", nested_polls);
+  driver_add ("polling-nested", "blocking-polls", nested_blocking_polls);
+  driver_add_for (DRIVER_ATTACHED, "polling-nested", "iterations", nested_iterations);
+  driver_add ("polling-nested", "event-of-a-busy-handler", event_of_a_busy_handler);
+  driver_add_for (DRIVER_POLL, "polling-nested", "event-while-it-is-asked", event_while_it_is_asked);
+  driver_add ("polling-nested", "notification-taken-by-a-nested-poll", notification_taken_by_a_nested_poll);
+  driver_add ("polling-nested", "work-made-while-polling", work_made_while_polling);
+  driver_add ("polling-nested", "H5-external-is-not-asked", external_is_not_asked);
+  driver_add ("polling-nested", "external-held-back-after-the-find", external_is_held_back_after_the_find);
+  driver_add ("polling-nested", "closed-in-the-middle", closed_in_the_middle);
+  driver_add ("polling-nested", "detached-in-the-middle", detached_in_the_middle);
+  driver_add ("polling-nested", "dropped-in-the-middle", dropped_in_the_middle);
+}
+
+int
+main (int argc, char **argv)
+{
+  return driver_main (argc, argv, add_tests);
+}

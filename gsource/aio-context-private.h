@@ -54,7 +54,7 @@ struct _AioContext {
    */
   _Atomic guint notify_me;
   _Atomic gboolean notified;
-  guint n_accepted; /* home: notifications accepted */
+  guint n_accepted;                  /* home: notifications accepted */
   _Atomic gboolean notifier_written; /* the eventfd may be set: spares a read when it is not */
   AioNotifier *notifier;
   GPollFD notifier_poll_fd;

@@ -251,12 +251,11 @@ notification_taken_by_a_nested_poll (Driver *d)
 
   producer_start (&producer, d);
   producer_enter_poll_mode (&producer);
-  driver_set_poll_params (d, 2000);
-  producer_kick (&producer);
-  driver_poll (d->ctx, TRUE);
+  producer_set_ns (&producer, 1000000);
   producer.data = 1;
   producer.on_poll = notify_and_take;
   g_assert_false (driver_poll (d->ctx, TRUE)); /* or it would sleep for ever */
+  producer_set_ns (&producer, 1000);
   producer.data = 1;
   producer.on_end = notify_and_take;
   producer.on_poll = NULL;

@@ -233,20 +233,14 @@ look_at_due (AioContext *ctx)
 }
 
 /*
- * Ends poll mode; whether the last look, at what had come before the ends, found anything. Without a find it has ended,
- * even if a poll() nested in one of the functions had begun it anew.
+ * Ends poll mode; whether the last look, at what had come before the ends, found anything. A poll() nested in one of the
+ * functions may have it begin anew, and has run or accepted something then: see wait_is_over().
  */
 static gboolean
 leave_poll_mode (AioContext *ctx)
 {
-  gboolean found = FALSE;
-
-  while (ctx->poll_started && !found)
-    {
-      ctx->poll_started = FALSE;
-      found = for_each_polled (ctx, end) && look (ctx, ask);
-    }
-  return found;
+  ctx->poll_started = FALSE;
+  return for_each_polled (ctx, end) && look (ctx, ask);
 }
 
 /* How long */
@@ -442,12 +436,11 @@ later (gint64 now, gint64 ns)
 static gboolean
 poll_handlers (AioContext *ctx, const AioPollingPass *pass, gint64 until_ns)
 {
-  AioPolledHandlers *list = &ctx->poll_aio_handlers;
   gboolean found = FALSE;
 
   ctx->poll_started = TRUE;
   /* Callbacks may have removed those for whose sake it is done, or set other parameters. */
-  while (!found && !wait_is_over (ctx, pass) && !need_wait (ctx) && list->n > list->n_holes
+  while (!found && !wait_is_over (ctx, pass) && !need_wait (ctx)
          && atomic_load_explicit (&ctx->poll_ns, memory_order_relaxed) > 0)
     {
       found = look (ctx, begin_and_ask);
@@ -531,7 +524,7 @@ aio_polling_prepare (AioContext *ctx)
     return;
   outer = aio_context_enter (ctx);
   look_at_due (ctx);
-  /* A nested poll() may run what was found, and begin it anew. */
+  /* A nested poll() may run what was found, and have poll mode begin anew. */
   while (ctx->poll_started && aio_context_compute_timeout (ctx) != 0)
     leave_poll_mode (ctx);
   aio_context_leave (ctx, outer);

@@ -151,7 +151,7 @@ producer_event (Producer *producer)
 AioHandler *
 producer_handler (Producer *producer)
 {
-  return producer->d->ctx->handlers[producer->fd];
+  return aio_context_get_handler (producer->d->ctx, (guint) producer->fd);
 }
 
 void
@@ -199,15 +199,18 @@ some_fd_is_ready (AioContext *ctx)
 {
   gboolean ready = FALSE;
 
-  pthread_mutex_lock (&ctx->list_lock);
-  for (guint fd = 0; fd < ctx->handlers_size && !ready; fd++)
-    if (ctx->handlers[fd] && ctx->handlers[fd]->monitored && aio_handler_is_watched (ctx->handlers[fd]))
-      {
-        GPollFD poll_fd = ctx->handlers[fd]->poll_fd;
+  aio_context_visit (ctx);
+  for (guint fd = 0; fd < aio_context_table_size (ctx) && !ready; fd++)
+    {
+      AioHandler *handler = aio_context_get_handler (ctx, fd);
+      GPollFD poll_fd;
 
-        ready = g_poll (&poll_fd, 1, 0) > 0;
-      }
-  pthread_mutex_unlock (&ctx->list_lock);
+      if (!handler || !handler->monitored || !aio_handler_is_watched (handler))
+        continue;
+      poll_fd = handler->poll_fd;
+      ready = g_poll (&poll_fd, 1, 0) > 0;
+    }
+  aio_context_leave_visit (ctx);
   return ready;
 }
 

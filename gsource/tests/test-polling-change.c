@@ -230,7 +230,7 @@ change_in (Driver *d, guint place, guint changed)
   if (place != 3 || d->kind == DRIVER_POLL) /* under GLib nothing begins */
     g_assert_cmpint (producer->data, <=, 0);
   for (guint i = 0; i < 3; i++)
-    if (producers[i].d->ctx->handlers[producers[i].fd])
+    if (producer_handler (&producers[i]))
       g_assert_false (producers[i].event);
   if (change == CHANGE_REMOVE && producer->data <= 0)
     g_assert_cmpint (producers[changed].destroyed, ==, 1);

@@ -153,7 +153,7 @@ only_polled (Driver *d)
   /* Half a pair is none: without a function that is a removal. */
   handler.poll_ready = NULL;
   watch (d, &watched, &handler);
-  g_assert_null (d->ctx->handlers[aio_notifier_get_fd (watched.notifier)]);
+  g_assert_null (aio_context_get_handler (d->ctx, (guint) aio_notifier_get_fd (watched.notifier)));
   handler.func = watched_func;
   watch (d, &watched, &handler);
   g_assert_true (aio_context_poll_disabled (d->ctx));

@@ -227,6 +227,14 @@ parameters_set_while_polled (Driver *d)
   producer_stop (&producer);
 }
 
+/* Ends what nothing else would. */
+static void
+notify_later (Producer *producer)
+{
+  if (producer->asked == 100)
+    aio_context_notify (producer->d->ctx);
+}
+
 /* No end of the polling time before a timer, a slice or an event ends it. */
 static void
 polls_for_ever (Driver *d)
@@ -249,6 +257,10 @@ polls_for_ever (Driver *d)
   g_assert_false (aio_context_poll_for (d->ctx, 500 * US, &expired, NULL));
   g_assert_true (expired);
   g_assert_cmpint (producer.ends, ==, producer.begins);
+  producer.asked = 0;
+  producer.on_poll = notify_later;
+  g_assert_false (driver_poll (d->ctx, TRUE));
+  g_assert_cmpint (producer.asked, ==, 100);
   producer.event = TRUE;
   g_assert_true (aio_context_poll_for (d->ctx, G_MAXINT64, &expired, NULL));
   g_assert_false (expired);
@@ -295,13 +307,6 @@ time_is_counted_once (Driver *d)
 }
 
 /* A clock that stands does not keep a notification from being seen. */
-static void
-notify_later (Producer *producer)
-{
-  if (producer->asked == 100)
-    aio_context_notify (producer->d->ctx);
-}
-
 static void
 clock_stands (Driver *d)
 {

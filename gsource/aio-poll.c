@@ -58,9 +58,6 @@ wait (AioContext *ctx, gint64 timeout, gboolean *notifier_ready, GError **error)
   const AioFdMonOps *ops;
   int wait_error;
 
-  /* Functions that end polling may have run nested polls, which took what the timeout was computed for. */
-  if (ctx->poll_aio_handlers.n > 0 && atomic_load_explicit (&ctx->has_changes, memory_order_relaxed))
-    timeout = 0;
   aio_context_apply_changes (ctx);
   aio_context_apply_external (ctx);
   aio_fdmon_choose (ctx);

@@ -303,7 +303,7 @@ retire_if_idle (AioContext *ctx, AioHandler *handler)
   if (now < polling->idle_at_ns)
     return FALSE;
   reset_time (ctx, handler);
-  if (!aio_context_fdmon (ctx)->need_wait || handler->poll_fd.events == 0 || polling->busy)
+  if (!aio_context_fdmon (ctx)->need_wait || handler->poll_fd.events == 0)
     return FALSE;
   if (end (ctx, handler) && ask (ctx, handler))
     return TRUE;

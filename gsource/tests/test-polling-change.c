@@ -11,7 +11,10 @@
 static void
 removed_in_poll_mode (Driver *d)
 {
+  AioSnapshot *snapshot;
   Producer producer;
+  AioTimer *timer;
+  int fired = 0;
 
   producer_start (&producer, d);
   producer_enter_poll_mode (&producer);
@@ -20,6 +23,13 @@ removed_in_poll_mode (Driver *d)
   g_assert_cmpint (producer.destroyed, ==, 1);
   g_assert_true (pthread_equal (producer.ended_on, pthread_self ()));
   g_assert_cmpint (driver_stats (d).poll_ns, ==, 0);
+  /* Nobody is polled, and the thread sleeps. */
+  timer = driver_deadline_new (d, 1000000, &fired);
+  driver_run_until_count (d, &fired, 1, 5000);
+  snapshot = aio_context_inspect (d->ctx);
+  g_assert_false (snapshot->poll_started);
+  aio_snapshot_free (snapshot);
+  aio_timer_free (timer);
   producer_stop (&producer);
   g_assert_cmpint (producer.ends, ==, 1);
 }

@@ -195,6 +195,8 @@ begun_in_another_prepare (Driver *d)
   sleeper = &producer;
   ((Nesting *) source)->producer = &producer;
   g_source_set_priority (source, G_PRIORITY_LOW);
+  for (guint i = 0; i < 3; i++) /* a file descriptor that is new to GLib wakes it once */
+    g_main_context_iteration (d->main_context, FALSE);
   g_source_attach (source, d->main_context);
   g_main_context_set_poll_func (d->main_context, poll_with_event);
   for (guint i = 0; i < 3 && producer.served < 2; i++)
@@ -202,6 +204,33 @@ begun_in_another_prepare (Driver *d)
   g_assert_cmpint (producer.served, ==, 2);
   g_source_destroy (source);
   g_source_unref (source);
+  producer_stop (&producer);
+}
+
+/* A poll nested in prepare has run what the caller of the iteration waits for. */
+static void
+poll_nested (Producer *producer)
+{
+  driver_poll (producer->d->ctx, FALSE);
+}
+
+static void
+run_in_prepare (Driver *d)
+{
+  Producer producer, other;
+
+  producer_start (&producer, d);
+  producer_start (&other, d);
+  for (guint i = 0; i < 3; i++)
+    g_main_context_iteration (d->main_context, FALSE);
+  producer_enter_poll_mode (&producer);
+  producer.on_end = poll_nested;
+  producer_kick (&other);
+  while (other.reads == 0)
+    g_main_context_iteration (d->main_context, TRUE);
+  g_assert_cmpint (producer.ends, ==, 1);
+  producer.on_end = NULL;
+  producer_stop (&other);
   producer_stop (&producer);
 }
 
@@ -254,6 +283,7 @@ add_tests (void)
   driver_add_for (DRIVER_ATTACHED, "polling-glib", "D2-found-at-end-then-held-back", found_at_end_then_held_back);
   driver_add_for (DRIVER_ATTACHED, "polling-glib", "D8-no-poll-mode-asleep", no_poll_mode_asleep);
   driver_add_for (DRIVER_GLIB, "polling-glib", "A7-D8-begun-in-another-prepare", begun_in_another_prepare);
+  driver_add_for (DRIVER_GLIB, "polling-glib", "run-in-prepare", run_in_prepare);
   driver_add_for (DRIVER_POLL | DRIVER_MIXED, "polling-glib", "D9-busy-loop", busy_loop_stays_in_poll_mode);
 }
 

@@ -296,7 +296,7 @@ functions_replaced_while_the_monitor_changes (Driver *d)
   eventfds_free (eventfds, n);
 }
 
-/* A nested poll in an end function that runs inside the wait: it takes what would have ended the wait. */
+/* A nested poll in an end function that runs inside a wait: one that does not block, as poll mode goes on. */
 static int nested_fired;
 
 static void

@@ -2,7 +2,6 @@
 #include "producer.h"
 
 #include <fcntl.h>
-#include <string.h>
 #include <unistd.h>
 
 /* Handlers that are removed and replaced, and functions that are replaced, while they are polled. */
@@ -355,102 +354,6 @@ last_one_removed_while_polled (Driver *d)
   producer_stop (&producer);
 }
 
-/* set_fd_poll */
-
-static int begins[2], ends[2];
-
-static void
-begin_0 (int fd G_GNUC_UNUSED, gpointer data G_GNUC_UNUSED)
-{
-  begins[0]++;
-}
-
-static void
-end_0 (int fd G_GNUC_UNUSED, gpointer data G_GNUC_UNUSED)
-{
-  ends[0]++;
-}
-
-static void
-begin_1 (int fd G_GNUC_UNUSED, gpointer data G_GNUC_UNUSED)
-{
-  begins[1]++;
-}
-
-static void
-end_1 (int fd G_GNUC_UNUSED, gpointer data G_GNUC_UNUSED)
-{
-  ends[1]++;
-}
-
-static void
-functions_replaced_in_poll_mode (Driver *d)
-{
-  Producer producer;
-
-  memset (begins, 0, sizeof begins);
-  memset (ends, 0, sizeof ends);
-  producer_start (&producer, d);
-  producer_enter_poll_mode (&producer);
-  aio_context_set_fd_poll (d->ctx, producer.fd, begin_0, end_0);
-  g_assert_cmpint (producer.ends, ==, 1);
-  g_assert_cmpint (begins[0], ==, 1);
-  aio_context_set_fd_poll (d->ctx, producer.fd, begin_1, NULL);
-  g_assert_cmpint (ends[0], ==, 1);
-  g_assert_cmpint (begins[1], ==, 1);
-  aio_context_set_fd_poll (d->ctx, producer.fd, NULL, end_1);
-  g_assert_cmpint (ends[1], ==, 0);
-  aio_context_set_fd_poll (d->ctx, producer.fd, NULL, NULL);
-  g_assert_cmpint (ends[1], ==, 1);
-  aio_context_set_fd_poll (d->ctx, 9999, begin_0, end_0);
-  aio_context_set_fd_poll (d->ctx, -1, begin_0, end_0);
-  producer_unwatch (&producer);
-  aio_context_set_fd_poll (d->ctx, producer.fd, begin_0, end_0);
-  g_assert_cmpint (begins[0], ==, 1);
-  producer_stop (&producer);
-}
-
-/* The end function replaces the functions once more: the last ones stay. */
-static void
-end_and_replace (Producer *producer)
-{
-  aio_context_set_fd_poll (producer->d->ctx, producer->fd, begin_1, end_1);
-}
-
-static void
-functions_replaced_in_end (Driver *d)
-{
-  Producer producer;
-
-  memset (begins, 0, sizeof begins);
-  memset (ends, 0, sizeof ends);
-  producer_start (&producer, d);
-  producer_enter_poll_mode (&producer);
-  producer.on_end = end_and_replace;
-  aio_context_set_fd_poll (d->ctx, producer.fd, begin_0, end_0);
-  g_assert_cmpint (begins[0], ==, 0);
-  g_assert_cmpint (begins[1], ==, 1);
-  producer_stop (&producer);
-  g_assert_cmpint (ends[0], ==, 0);
-  g_assert_cmpint (ends[1], ==, 1);
-}
-
-static void
-removed_in_end_of_replaced_functions (Driver *d)
-{
-  Producer producer;
-
-  memset (begins, 0, sizeof begins);
-  producer_start (&producer, d);
-  producer_enter_poll_mode (&producer);
-  producer.on_end = producer_unwatch;
-  aio_context_set_fd_poll (d->ctx, producer.fd, begin_0, end_0);
-  g_assert_cmpint (begins[0], ==, 0);
-  g_assert_cmpint (producer.destroyed, ==, 1);
-  producer.on_end = NULL;
-  producer_stop (&producer);
-}
-
 static void
 add_tests (void)
 {
@@ -465,9 +368,6 @@ add_tests (void)
   driver_add ("polling-change", "E1-next-when-ready", change_next_when_ready);
   driver_add ("polling-change", "added-while-walked", added_while_walked);
   driver_add ("polling-change", "last-one-removed-while-polled", last_one_removed_while_polled);
-  driver_add ("polling-change", "functions-in-poll-mode", functions_replaced_in_poll_mode);
-  driver_add ("polling-change", "functions-replaced-in-end", functions_replaced_in_end);
-  driver_add ("polling-change", "removed-in-end-of-replaced-functions", removed_in_end_of_replaced_functions);
 }
 
 int

@@ -611,10 +611,16 @@ call_handler (AioContext *ctx, AioHandler *handler, gushort revents, gboolean fo
       handler->funcs.write (handler->poll_fd.fd, handler->data);
       progress = TRUE;
     }
-  if (found && !revents)
+  /* What its file descriptor told as well is told once. That it can be written says nothing of what poll has found. */
+  if (found && !(handler->funcs.read && readable))
     {
-      call_poll_ready (ctx, handler);
-      progress = TRUE;
+      if (may_be_called (ctx, handler))
+        {
+          call_poll_ready (ctx, handler);
+          progress = TRUE;
+        }
+      else if (handler->held_back)
+        aio_handler_set_found (ctx, handler);
     }
   return progress;
 }

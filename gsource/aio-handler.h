@@ -64,7 +64,7 @@ typedef void (*AioFdFunc) (int fd, GIOCondition condition, gpointer data);
  * @write: (nullable): called when it is writable or in error, and when it is hung up if there is no @read
  * @error: (nullable): called once when the handler died; without it a warning is logged
  * @poll: (nullable): asked whether it is ready, see aio_context_set_poll_params()
- * @poll_ready: (nullable): called when @poll said so, unless the file descriptor was found ready as well; without it
+ * @poll_ready: (nullable): called when @poll said so, unless @read was called, as the file descriptor was ready too; without it
  *   there is no @poll
  * @poll_begin: (nullable): called before @poll is asked again and again: no kick by the file descriptor is needed now
  * @poll_end: (nullable): called after that, once for each @poll_begin: it is needed again. @poll is asked once more then.

@@ -99,9 +99,38 @@ removed_in_end_of_replaced_functions (Driver *d)
   producer_stop (&producer);
 }
 
+/* What a producer has in memory is told although its file descriptor can be written all the time. */
+
+static int writes;
+
+static void
+count_write (int fd G_GNUC_UNUSED, gpointer data G_GNUC_UNUSED)
+{
+  writes++;
+}
+
+static void
+told_beside_write (Driver *d)
+{
+  Producer producer;
+
+  writes = 0;
+  producer_init (&producer, d);
+  producer.funcs.read = NULL;
+  producer.funcs.write = count_write;
+  producer_watch (&producer);
+  producer.event = TRUE;
+  for (guint turn = 1; turn <= 3; turn++)
+    g_assert_true (driver_poll (d->ctx, FALSE));
+  g_assert_cmpint (producer.found, ==, 1);
+  g_assert_cmpint (writes, >=, 1);
+  producer_stop (&producer);
+}
+
 static void
 add_tests (void)
 {
+  driver_add ("polling-functions", "D2-told-beside-write", told_beside_write);
   driver_add ("polling-functions", "functions-in-poll-mode", functions_replaced_in_poll_mode);
   driver_add ("polling-functions", "functions-replaced-in-end", functions_replaced_in_end);
   driver_add ("polling-functions", "removed-in-end-of-replaced-functions", removed_in_end_of_replaced_functions);

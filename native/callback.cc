@@ -40,15 +40,16 @@ namespace {
 
 // The rest of the call, where the function is there, and a scope for the values that it makes. The function has no
 // use for its `this`, so it is its own.
-void Call(Environment& environment, napi_value dispatch, uint32_t slot, napi_value argument) {
+void Call(Environment& environment, napi_value dispatch, uint32_t slot, napi_value argument,
+          napi_value* result = nullptr) {
   napi_env env = environment.env;
   napi_value arguments[2] = {nullptr, argument};
 
   napi_create_uint32(env, slot, &arguments[0]);
   environment.call_depth++;
-  napi_status status = napi_call_function(env, dispatch, dispatch, argument ? 2 : 1, arguments, nullptr);
-  environment.call_depth--;
+  napi_status status = napi_call_function(env, dispatch, dispatch, argument ? 2 : 1, arguments, result);
   if (status != napi_ok) CallFailed(environment);
+  environment.call_depth--;
 }
 
 }  // namespace
@@ -67,6 +68,28 @@ void CallSlot(Environment& environment, uint32_t slot, napi_value argument) {
   napi_value dispatch = nullptr;
   napi_get_reference_value(env, environment.dispatch, &dispatch);
   Call(environment, dispatch, slot, argument);
+}
+
+bool CallSlotBeforeWait(Environment& environment, uint32_t slot, uint32_t argument) {
+  napi_env env = environment.env;
+  DriverFrame* frame = environment.frame;
+  const uint32_t collected = frame != nullptr ? frame->collected() : 0;
+  bool answer = false;
+
+  if (!environment.ended) {
+    Napi::HandleScope scope(env);
+    if (CanCall(environment)) {
+      napi_value dispatch = nullptr, value = nullptr, result = nullptr;
+      napi_get_reference_value(env, environment.dispatch, &dispatch);
+      napi_create_uint32(env, argument, &value);
+      Call(environment, dispatch, slot, value, &result);
+      if (result != nullptr) napi_get_value_bool(env, result, &answer);
+    }
+  }
+  // The call that drives this has an error to throw, or JavaScript is not there any more for what it waits for.
+  if (environment.ended || environment.unwinding || (frame != nullptr && frame->collected() != collected))
+    if (AioContext* context = aio_context_get_current()) aio_context_notify(context);
+  return answer;
 }
 
 Batch::Batch(Environment& environment, napi_value array) : environment_(environment) {
@@ -149,7 +172,6 @@ void DriverFrame::CallSlot(uint32_t slot) {
 void DriverFrame::Collect(napi_value error) {
   napi_env env = environment_.env;
   napi_value errors = nullptr;
-  uint32_t count = 0;
 
   if (errors_ == nullptr) {
     napi_create_array(env, &errors);
@@ -157,8 +179,7 @@ void DriverFrame::Collect(napi_value error) {
   } else {
     napi_get_reference_value(env, errors_, &errors);
   }
-  napi_get_array_length(env, errors, &count);
-  napi_set_element(env, errors, count, error);
+  napi_set_element(env, errors, collected_++, error);
 }
 
 bool DriverFrame::Finish(GError* error) {

@@ -10,6 +10,10 @@ namespace aio {
 // been dealt with on return.
 void CallSlot(Environment& environment, uint32_t slot, napi_value argument = nullptr);
 
+// The same, with a number, for a callback that comes before a wait of the current context: one that the script drives
+// does not sleep where the callback has thrown. Whether the callback gave true.
+bool CallSlotBeforeWait(Environment& environment, uint32_t slot, uint32_t argument);
+
 // The bottom halves of a context that C has taken from their queue to be run in one call of JavaScript. They
 // lie in an Int32Array, from which JavaScript takes one after the other: [next, count, slot, slot, …]. A poll that one
 // of them nests goes on with the rest.
@@ -48,12 +52,17 @@ class DriverFrame {
   // Throws what was collected, with @error (which it frees) for the last; whether there was nothing.
   bool Finish(GError* error = nullptr);
 
-  bool Drives(int depth) const { return depth == callback_depth_; }
+  // In prepare, where handlers are polled, only the callbacks of this very call are its own.
+  bool Drives(int depth) const {
+    return depth == callback_depth_ ||
+           (main_context_ != nullptr && depth == callback_depth_ - 1 && environment_.call_depth == call_depth_ + 1);
+  }
   // Whether JavaScript that runs now does so in a prepare or check of the main context of this frame.
   bool InPrepare(GMainContext* main_context, int depth) const {
     return main_context == main_context_ && depth < callback_depth_;
   }
   void Collect(napi_value error);
+  uint32_t collected() const { return collected_; }
 
   // Whether the callbacks of this very call are being called: their values, which are few, may wait for its
   // end. A loop that one of them runs makes values without end.
@@ -68,6 +77,7 @@ class DriverFrame {
   const int call_depth_;
   GMainContext* const main_context_;
   napi_ref errors_ = nullptr;      // an Array
+  uint32_t collected_ = 0;         // its length
   napi_value dispatch_ = nullptr;  // valid as long as this
 };
 

@@ -40,6 +40,7 @@ void ReleaseAll(AioContext* context) {
 bool OwnedContext::Close(GError** error) {
   if (context_ == nullptr) return true;
   if (aio_context_in_home_thread(context_)) CloseSignals(environment_, this);
+  Changing changing(environment_);
   if (!aio_context_close(context_, error)) return false;
   ReleaseAll(context_);
   batch_->Clear();
@@ -50,6 +51,7 @@ bool OwnedContext::Close(GError** error) {
 void OwnedContext::End() {
   if (context_ == nullptr) return;
   CloseSignals(environment_, this);
+  Changing changing(environment_);
   aio_context_close(context_, nullptr);
   ReleaseAll(context_);
   Release();
@@ -214,6 +216,23 @@ napi_value NotifyMe(napi_env env, napi_callback_info info) {
   return ToNumber(env, context->owned->IsOpen() ? aio_context_get_notify_me(context->owned->get()) : 0);
 }
 
+// contextSetPollParams(context, maxNs, grow, shrink)
+napi_value SetPollParams(napi_env env, napi_callback_info info) {
+  Arguments<4> arguments(env, info);
+  AioContext* open = GetOpen(arguments);
+  GError* error = nullptr;
+  if (open != nullptr &&
+      !aio_context_set_poll_params(open, arguments.Int64(1), arguments.Int64(2), arguments.Int64(3), &error))
+    Throw(arguments.environment(), error);
+  return nullptr;
+}
+
+napi_value PollDisabled(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  AioContext* open = GetOpen(arguments);
+  return open ? ToValue(env, aio_context_poll_disabled(open)) : nullptr;
+}
+
 napi_value ComputeTimeout(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   AioContext* open = GetOpen(arguments);
@@ -301,6 +320,8 @@ constexpr struct {
     {"bhsRun", &AioStats::bhs_run},
     {"handlersDispatched", &AioStats::handlers_dispatched},
     {"timersFired", &AioStats::timers_fired},
+    {"pollIterations", &AioStats::poll_iterations},
+    {"pollSuccesses", &AioStats::poll_successes},
     {"monitorSwitches", &AioStats::monitor_switches},
     {"sqes", &AioStats::sqes},
     {"cqes", &AioStats::cqes},
@@ -315,6 +336,7 @@ napi_value Stats(napi_env env, napi_callback_info info) {
   aio_context_get_stats(open, &stats);
   Napi::Object result = Napi::Object::New(env);
   for (const auto& each : kCounters) result.Set(each.name, static_cast<double>(stats.*each.counter));
+  result.Set("pollNs", ToBigInt(env, stats.poll_ns));
   result.Set("dispatching", static_cast<bool>(aio_context_get_dispatching(open)));
   return result;
 }
@@ -341,6 +363,8 @@ constexpr Method kMethods[] = {
     {"contextComputeTimeout", ComputeTimeout},
     {"contextAcquire", Acquire},
     {"contextRelease", Release},
+    {"contextSetPollParams", SetPollParams},
+    {"contextPollDisabled", PollDisabled},
     {"contextAttach", Attach},
     {"contextMakeCurrent", MakeCurrent},
     {"contextClearCurrent", ClearCurrent},

@@ -40,6 +40,8 @@ class Environment {
   bool is_worker = false;
   // No more JavaScript until V8 has unwound the stack: a time limit of node:vm was up.
   bool unwinding = false;
+  // A call of the script changes handlers or ends a context: that polling ends with them it tells them itself.
+  bool changing = false;
 
   // The functions of ts/dispatcher.ts and ts/errors.ts, see Install().
   napi_ref dispatch = nullptr;
@@ -55,6 +57,21 @@ class Environment {
 
   // Closes every context, so that nothing calls into an environment that is gone.
   void End();
+};
+
+// From construction to destruction Environment::changing.
+class Changing {
+ public:
+  explicit Changing(Environment& environment) : environment_(environment), outer_(environment.changing) {
+    environment.changing = true;
+  }
+  ~Changing() { environment_.changing = outer_; }
+  Changing(const Changing&) = delete;
+  Changing& operator=(const Changing&) = delete;
+
+ private:
+  Environment& environment_;
+  const bool outer_;
 };
 
 // Everything that JavaScript holds in an External begins with this, and is told apart by it.

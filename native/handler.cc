@@ -16,20 +16,18 @@ namespace aio {
 namespace {
 
 // What JavaScript tells the callbacks of a slot apart by, and names directions with: those of ts/handler.ts.
-constexpr uint32_t kRead = 1, kWrite = 2;
+constexpr uint32_t kRead = 1, kWrite = 2, kPoll = 4, kPollReady = 8, kPollBegin = 16, kPollEnd = 32;
 
 // What a registration, which is the data of a handler, is called for.
 struct FdCallbacks {
   // The slot alone is the call for reading, which there are most of.
   static void Read(int, gpointer data) { static_cast<Registration*>(data)->Call(); }
 
-  static void Write(int, gpointer data) {
-    auto* registration = static_cast<Registration*>(data);
-    Environment& environment = registration->environment();
-    if (environment.ended) return;
-    Napi::HandleScope scope(environment.env);
-    CallSlot(environment, registration->slot(), ToNumber(environment.env, kWrite));
-  }
+  static void Write(int, gpointer data) { CallFor(data, kWrite); }
+  static void PollReady(int, gpointer data) { CallFor(data, kPollReady); }
+  static gboolean Poll(int, gpointer data) { return CallBeforeWait(data, kPoll); }
+  static void PollBegin(int, gpointer data) { CallBeforeWait(data, kPollBegin); }
+  static void PollEnd(int, gpointer data) { CallBeforeWait(data, kPollEnd); }
 
   static void Error(int, const GError* error, gpointer data) {
     auto* registration = static_cast<Registration*>(data);
@@ -44,9 +42,24 @@ struct FdCallbacks {
   }
 
   static void Destroy(gpointer data) { Registration::Destroy(data); }
+
+ private:
+  static void CallFor(gpointer data, uint32_t what) {
+    auto* registration = static_cast<Registration*>(data);
+    Environment& environment = registration->environment();
+    if (environment.ended) return;
+    Napi::HandleScope scope(environment.env);
+    CallSlot(environment, registration->slot(), ToNumber(environment.env, what));
+  }
+
+  static bool CallBeforeWait(gpointer data, uint32_t what) {
+    auto* registration = static_cast<Registration*>(data);
+    Environment& environment = registration->environment();
+    return !environment.changing && CallSlotBeforeWait(environment, registration->slot(), what);
+  }
 };
 
-// The same for a notifier, which is cleared before the call.
+// The same for a notifier, which is cleared before the call of what serves it.
 struct NotifierCallbacks {
   Registration* const registration;
   AioNotifier* const notifier;  // a reference
@@ -59,6 +72,24 @@ struct NotifierCallbacks {
 
   static void Write(int fd, gpointer data) {
     FdCallbacks::Write(fd, static_cast<NotifierCallbacks*>(data)->registration);
+  }
+
+  static gboolean Poll(int fd, gpointer data) {
+    return FdCallbacks::Poll(fd, static_cast<NotifierCallbacks*>(data)->registration);
+  }
+
+  static void PollReady(int fd, gpointer data) {
+    auto* self = static_cast<NotifierCallbacks*>(data);
+    aio_notifier_test_and_clear(self->notifier);
+    FdCallbacks::PollReady(fd, self->registration);
+  }
+
+  static void PollBegin(int fd, gpointer data) {
+    FdCallbacks::PollBegin(fd, static_cast<NotifierCallbacks*>(data)->registration);
+  }
+
+  static void PollEnd(int fd, gpointer data) {
+    FdCallbacks::PollEnd(fd, static_cast<NotifierCallbacks*>(data)->registration);
   }
 
   static void Error(int fd, const GError* error, gpointer data) {
@@ -86,10 +117,17 @@ void Set(const Arguments<6>& arguments, Context* context, int fd, gpointer data)
   AioFdHandler callbacks = {};
   if (events & kRead) callbacks.read = Callbacks::Read;
   if (events & kWrite) callbacks.write = Callbacks::Write;
+  if (events & kPoll) {
+    callbacks.poll = Callbacks::Poll;
+    callbacks.poll_ready = Callbacks::PollReady;
+    callbacks.poll_begin = Callbacks::PollBegin;
+    callbacks.poll_end = Callbacks::PollEnd;
+  }
   callbacks.error = Callbacks::Error;
   callbacks.external = arguments.Boolean(3);
   callbacks.name = name;
   GError* error = nullptr;
+  Changing changing(environment);
   if (!aio_context_set_fd_handler(open, fd, &callbacks, data, Callbacks::Destroy, &error)) Throw(environment, error);
 }
 
@@ -126,6 +164,7 @@ napi_value Remove(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
   AioContext* open = GetOpen(arguments);
   if (open == nullptr) return nullptr;
+  Changing changing(arguments.environment());
   aio_context_set_fd_handler(open, arguments.Int32(1), nullptr, nullptr, nullptr, nullptr);
   return nullptr;
 }

@@ -35,6 +35,9 @@ Napi::Object ToObject(Napi::Env env, const AioHandlerInfo& handler) {
   object.Set("target", ToText(env, handler.fd_target));
   object.Set("read", ToBoolean(env, handler.read));
   object.Set("write", ToBoolean(env, handler.write));
+  object.Set("poll", ToBoolean(env, handler.poll));
+  object.Set("pollStarted", ToBoolean(env, handler.poll_started));
+  object.Set("pollNs", Napi::BigInt::New(env, handler.poll_ns));
   object.Set("external", ToBoolean(env, handler.external));
   object.Set("dead", ToBoolean(env, handler.dead));
   object.Set("parked", ToBoolean(env, handler.parked));
@@ -83,6 +86,8 @@ napi_value Inspect(napi_env env, napi_callback_info info) {
   if (snapshot == nullptr) return nullptr;
   Napi::Object result = Napi::Object::New(env);
   result.Set("externalDisabled", ToBoolean(env, aio_context_external_disabled(open)));
+  result.Set("pollStarted", ToBoolean(env, snapshot->poll_started));
+  result.Set("pollMaxNs", Napi::BigInt::New(env, snapshot->poll_max_ns));
   result.Set("handlers", ToArray(env, snapshot->handlers, snapshot->n_handlers));
   result.Set("timers", ToArray(env, snapshot->timers, snapshot->n_timers));
   result.Set("bottomHalves", ToArray(env, snapshot->bhs, snapshot->n_bhs));

@@ -148,11 +148,17 @@ napi_value Iteration(napi_env env, napi_callback_info info) {
 
 napi_value Pending(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
+  Environment& environment = arguments.environment();
   MainContext* handle = arguments.Get<MainContext>(0);
-  if (handle == nullptr || !CheckOpen(arguments.environment(), *handle)) return nullptr;
+  if (handle == nullptr || !CheckOpen(environment, *handle)) return nullptr;
   MainContext::Driving driving(*handle);
-  Owned owned(arguments.environment(), *handle);
-  return owned ? ToValue(env, g_main_context_pending(handle->main_context)) : nullptr;
+  Owned owned(environment, *handle);
+  if (!owned) return nullptr;
+
+  // The prepare of a context polls.
+  DriverFrame frame(environment, g_main_depth() + 1, handle->main_context);
+  gboolean pending = g_main_context_pending(handle->main_context);
+  return frame.Finish() ? ToValue(env, pending) : nullptr;
 }
 
 napi_value Wakeup(napi_env env, napi_callback_info info) {

@@ -10,6 +10,7 @@ import {
   clock,
   context,
   each,
+  fd,
   int32,
   name,
   negative,
@@ -104,6 +105,8 @@ function options(properties: Readonly<Record<string, Bad>>): Argument {
   };
 }
 
+const pollMethods = ['poll', 'pollReady', 'pollBegin', 'pollEnd'];
+
 function handler(notifier: boolean): Argument {
   const read = (): void => undefined;
   return {
@@ -112,16 +115,24 @@ function handler(notifier: boolean): Argument {
       ...each(typeError, undefined, 0, 'x', true, symbol, read),
       ...each(typeError, { read: null }, { read: 0 }, { read: {} }, { read, error: 0 }, { read, name: 0 }),
       ...(notifier
-        ? each(typeError, {}, [], { write: read })
+        ? each(typeError, {}, [], { write: read }, { read: null, poll: () => true, pollReady: read })
         : [
             ...each(valueError, {}, [], { error: read }),
             ...each(typeError, { write: 'x' }, { read, write: null }),
           ]),
+      ...pollMethods.flatMap((key) =>
+        callback
+          .filter(([value]) => value !== undefined)
+          .map(([value, error]) => [{ read, poll: read, pollReady: read, [key]: value }, error] as const),
+      ),
+      // Not without each other.
+      ...each(valueError, { read, poll: read }, { poll: read }, { pollReady: read }),
+      ...pollMethods.slice(1).map((key) => [{ read, [key]: read }, valueError] as const),
       ...boolean
         .filter(([value]) => value !== undefined)
         .map(([external, error]) => [{ read, external }, error] as const),
       ...throwing('read'),
-      ...throwing('error', 'name', 'external').map(
+      ...throwing('error', 'name', 'external', ...pollMethods).map(
         ([object, error]) => [Object.assign(object as object, { read }), error] as const,
       ),
     ],
@@ -143,6 +154,8 @@ const manual = (subjects: Subjects): object => subjects.clock;
 const notifier = (subjects: Subjects): object => subjects.notifier;
 const main = (subjects: Subjects): object => subjects.main;
 const blank = (): undefined => undefined;
+/** Of a callback that may be none. */
+const orNull = callback.filter(([value]) => value !== null);
 
 const getter = (of: (subjects: Subjects) => object, closed: Closed = 'works'): Entry => ({ of, closed });
 const plain = (of: (subjects: Subjects) => object, closed: Closed): Entry => ({ of, closed });
@@ -312,6 +325,37 @@ export const table: Readonly<Record<string, Entry>> = {
     ],
     closed: 'throws',
   },
+  'AioContext#setFdPoll': {
+    of: ctx,
+    args: [
+      { good: (subjects) => subjects.read, bad: fd },
+      { good: () => blank, bad: orNull },
+      { good: () => blank, bad: orNull },
+    ],
+    closed: 'throws',
+  },
+  'AioContext#setPollParams': {
+    of: ctx,
+    args: [
+      {
+        good: () => ({ maxNs: 5n }),
+        bad: [
+          ...each(typeError, undefined, null, 0, 'x', true, 1n, symbol, {}, []),
+          ...[...timeNs, ...negative].map(([maxNs, error]) => [{ maxNs }, error] as const),
+          ...['grow', 'shrink'].flatMap((key) =>
+            [...int32, ...each(rangeError, -1)].map(
+              ([value, error]) => [{ maxNs: 5, [key]: value }, error] as const,
+            ),
+          ),
+          ...throwing('maxNs'),
+          ...throwing('grow', 'shrink').map(
+            ([object, error]) => [Object.assign(object as object, { maxNs: 5 }), error] as const,
+          ),
+        ],
+      },
+    ],
+    closed: 'throws',
+  },
   'AioContext#onSignal': {
     of: ctx,
     args: [
@@ -450,6 +494,7 @@ export const table: Readonly<Record<string, Entry>> = {
   'internals.pending': { ...takesContext, closed: 'throws' },
   'internals.dispatch': { ...takesContext, closed: 'throws' },
   'internals.computeTimeoutNs': { ...takesContext, closed: 'throws' },
+  'internals.pollDisabled': { ...takesContext, closed: 'throws' },
   'internals.nodeCheck': {
     args: [...(takesContext.args ?? []), { good: () => true, bad: boolean }],
     closed: 'throws',

@@ -26,7 +26,7 @@ const noFunction: unknown[] = [undefined, null, 0, 1n, '', 'x', true, {}, [], sy
 export const boolean: Bad = each(typeError, undefined, null, 0, 1, 'true', {}, symbol, 1n);
 export const callback: Bad = each(typeError, ...noFunction);
 export const name: Bad = each(typeError, null, 0, 1n, true, {}, [], symbol, () => undefined);
-const fd: Bad = [
+export const fd: Bad = [
   ...each(typeError, undefined, null, '0', 1n, true, {}, [0], symbol, () => 0),
   ...each(rangeError, NaN, Infinity, -Infinity, -1, -(2 ** 31), 0.5, 2 ** 31, 2 ** 32, 2 ** 53, 2 ** 64),
 ];

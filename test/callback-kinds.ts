@@ -47,6 +47,27 @@ export const callbackKinds: Record<string, (loop: Loop, callback: () => void) =>
       },
     });
   },
+  'poll function': (loop, callback) => {
+    const { read } = loop.pipe();
+    loop.ctx.setFdHandler(read, {
+      poll: (fd) => {
+        loop.ctx.setFdHandler(fd, null);
+        callback();
+        return false;
+      },
+      pollReady: () => undefined,
+    });
+  },
+  'poll-ready function': (loop, callback) => {
+    const { read } = loop.pipe();
+    loop.ctx.setFdHandler(read, {
+      poll: () => true,
+      pollReady: (fd) => {
+        loop.ctx.setFdHandler(fd, null);
+        callback();
+      },
+    });
+  },
   timer: ({ ctx }, callback) => {
     ctx.timer(Clock.manual(), callback).modNs(0);
   },

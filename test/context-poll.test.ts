@@ -131,8 +131,9 @@ describe('AioContext: poll and notify', () => {
     const { write: end } = loop.pipe();
     const clock = Clock.manual();
     const before = ctx.stats();
-    const { dispatching, ...counters } = before;
+    const { dispatching, pollNs, ...counters } = before;
     assert.equal(dispatching, false);
+    assert.equal(pollNs, 0n);
     for (const value of Object.values(counters)) assert.ok(Number.isSafeInteger(value) && value >= 0);
 
     ctx.bh(() => undefined).schedule();

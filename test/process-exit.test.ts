@@ -32,6 +32,8 @@ const callbacks: Record<string, string> = {
   handler: `ctx.setFdHandler(write, { write: end });`,
   'error handler': `const p = fds.pipe(); ctx.setFdHandler(p.read, { read() {}, error: end }); fds.closeFd(p.read);`,
   notifier: `const n = new EventNotifier({ active: true }); ctx.setEventNotifier(n, { read: end });`,
+  'poll function': `ctx.setFdHandler(write, { poll: end, pollReady() {} });`,
+  'poll-ready function': `ctx.setFdHandler(write, { poll: () => true, pollReady: end });`,
   timer: `ctx.timer(Clock.realtime, end).after(1);`,
   'nested pass': `ctx.scheduleOneshot(() => { ctx.scheduleOneshot(end); ctx.poll(true); });`,
   promise: `ctx.sleep(1).then(end);`,

@@ -16,12 +16,13 @@ import {
   type ManualClock,
   type NodeGtkMainContext,
   type NotifierHandler,
+  type PollParams,
   Priority,
   runMain,
   Timer,
 } from 'aio-gsource';
 import { openPty, pipe, socketPair, tryRead, tryWrite } from 'aio-gsource/fds';
-import { computeTimeoutNs, nodeCheck, notifyMe } from 'aio-gsource/internals';
+import { computeTimeoutNs, nodeCheck, notifyMe, pollDisabled } from 'aio-gsource/internals';
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 /** Compiles only where the value has exactly that type. */
@@ -47,6 +48,24 @@ exactly<AsyncIterable<void>>()(ctx.readable(5), true);
 exactly<AsyncIterable<void>>()(ctx.writable(5, { signal: AbortSignal.timeout(5) }), true);
 exactly<boolean>()(ctx.externalDisabled, true);
 exactly<boolean>()(nodeCheck(ctx, true), true);
+exactly<boolean>()(pollDisabled(ctx), true);
+exactly<bigint>()(ctx.stats().pollNs, true);
+exactly<bigint>()(ctx.inspect().pollMaxNs, true);
+for (const each of ctx.inspect().handlers) exactly<bigint>()(each.pollNs, true);
+const params: PollParams = { maxNs: 5n, grow: 2, shrink: 0 };
+ctx.setPollParams(params);
+ctx.setPollParams({ maxNs: 32_768 });
+ctx.setFdPoll(0, () => undefined, null);
+ctx.setFdHandler(0, { poll: (fd) => fd > 0, pollReady: () => undefined });
+ctx.setEventNotifier(new EventNotifier(), {
+  poll(each) {
+    exactly<EventNotifier>()(each, true);
+    return true;
+  },
+  pollReady: () => undefined,
+  pollBegin: () => undefined,
+  pollEnd: () => undefined,
+});
 exactly<AioStats>()(ctx.stats(), true);
 exactly<AioSnapshot>()(ctx.inspect(), true);
 for (const timer of ctx.inspect().timers) exactly<bigint>()(timer.remainingNs, true);
@@ -131,6 +150,14 @@ void notifierHandler;
 // Errors
 // @ts-expect-error whether it is external is no number
 ctx.setFdHandler(0, { read: () => undefined, external: 1 });
+// @ts-expect-error poll gives a boolean
+ctx.setFdHandler(0, { poll: () => Promise.resolve(true), pollReady: () => undefined });
+// @ts-expect-error how long is needed
+ctx.setPollParams({ grow: 2 });
+// @ts-expect-error it grows by a number
+ctx.setPollParams({ maxNs: 5, grow: 2n });
+// @ts-expect-error none is null
+ctx.setFdPoll(0, () => undefined);
 // @ts-expect-error a readiness has no clock
 void ctx.whenReadable(0, { clock: Clock.realtime });
 // @ts-expect-error it is read-only

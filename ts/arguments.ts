@@ -42,6 +42,12 @@ export function invalidValue(name: string, reason: string, value: unknown): Type
   return Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_VALUE' });
 }
 
+/** A `TypeError` for what a callback gave. */
+export function invalidReturn(name: string, expected: string, value: unknown): TypeError {
+  const message = `The "${name}" function must return ${expected}. Received ${shown(value, () => received(value))}`;
+  return Object.assign(new TypeError(message), { code: 'ERR_INVALID_RETURN_VALUE' });
+}
+
 /** A `RangeError` for a number that is too small, too large or not exact. */
 export function outOfRange(name: string, range: string, value: number | bigint): RangeError {
   const message = `The value of "${name}" is out of range. It must be ${range}. Received ${inspect(value)}`;

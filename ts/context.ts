@@ -33,6 +33,7 @@ import { native } from './load.js';
 import { mainContextHandle, type MainContext, type NodeGtkMainContext } from './main-context.js';
 import type { ContextHandle } from './native.js';
 import type { EventNotifier } from './notifier.js';
+import { pollParams, type PollParams } from './polling.js';
 import { watchSignal } from './signal.js';
 import { readiness, whenReady, type ReadinessOptions } from './readiness.js';
 import { sleep, type Sleepers, type SleepOptions } from './sleep.js';
@@ -359,7 +360,8 @@ export class AioContext implements Disposable, AsyncDisposable {
    *
    * @param handler - its callbacks, or `null` to stop watching
    * @throws `EBADF` if the file descriptor is not open; `ERR_AIO_FD_BUSY` if a direction that the handler has is being
-   *   awaited, see `whenReadable()`; `ERR_AIO_CLOSED`
+   *   awaited, see `whenReadable()`; `ERR_AIO_CLOSED`; what the `pollEnd` of the handler before has thrown, which is
+   *   replaced all the same
    */
   setFdHandler(fd: number, handler: FdHandler | null): void {
     AioContext.#open(this);
@@ -368,12 +370,51 @@ export class AioContext implements Disposable, AsyncDisposable {
   }
 
   /**
+   * Replaces the functions around the polling of a handler: its `pollBegin` and `pollEnd`, see {@link FdHandler}. They
+   * are called with the handler as `this`. If it is being polled, the old function of the end and the new one of the
+   * begin are called now. Without a handler of that file descriptor, or where it has no `poll`, nothing happens. The file
+   * descriptor may be that of a notifier. The original's `aio_set_fd_poll`, and `aio_set_event_notifier_poll`.
+   *
+   * @param begin - called when polling begins, or `null` for none
+   * @param end - called when it ends, or `null` for none
+   * @throws what these functions throw, when they are called now: the functions are replaced all the same;
+   *   `ERR_AIO_CLOSED`
+   */
+  setFdPoll(fd: number, begin: (() => void) | null, end: (() => void) | null): void {
+    AioContext.#open(this);
+    checkFd(fd);
+    if (begin !== null) checkFunction(begin, 'begin');
+    if (end !== null) checkFunction(end, 'end');
+    this.#handlers.setPoll(fd, begin, end);
+  }
+
+  /**
+   * Has `poll()` ask the handlers that have a poll function for a while before it sleeps: how long, each of them learns
+   * from how soon its events come, between 4 µs and `maxNs`. That spares system calls, and costs the time of a processor.
+   * Nothing is polled for longer than a timer allows; as long as there is a handler without a poll function, nothing is
+   * (see `internals.pollDisabled()`); nor while somebody else waits, as GLib does. What was learned is forgotten; a wait
+   * that is under way ends. See docs/polling.md. The original's `aio_context_set_poll_params`.
+   *
+   * @example
+   * ```ts
+   * ctx.setPollParams({ maxNs: 32_768 }); // for at most as long as a sleep and its end would cost
+   * ctx.setPollParams({ maxNs: 0 }); // not at all
+   * ```
+   *
+   * @throws `ERR_OUT_OF_RANGE` for what is below zero or not exact: nothing is changed then; `ERR_AIO_CLOSED`
+   */
+  setPollParams(params: PollParams): void {
+    const handle = AioContext.#open(this);
+    native.contextSetPollParams(handle, ...pollParams(params));
+  }
+
+  /**
    * Watches a notifier, in place of what watched it in this context before; or stops watching it. The original's
    * `aio_set_event_notifier`.
    *
    * @param handler - its callbacks, or `null` to stop watching
    * @throws `ERR_AIO_FD_BUSY` if it is being awaited that its file descriptor can be read; `ERR_AIO_CLOSED`, for the
-   *   notifier too
+   *   notifier too; what the `pollEnd` of the handler before has thrown
    */
   setEventNotifier(notifier: EventNotifier, handler: NotifierHandler | null): void {
     AioContext.#open(this);
@@ -574,6 +615,8 @@ export class AioContext implements Disposable, AsyncDisposable {
   /**
    * Ends it: handlers are removed, timers and bottom halves are closed without running, the GSource is destroyed.
    * It may be called from its own callbacks. Again: nothing.
+   *
+   * @throws what functions of the end of polling have thrown, once it is closed
    */
   close(): void {
     const handle = AioContext.#handleOf(this);
@@ -581,9 +624,12 @@ export class AioContext implements Disposable, AsyncDisposable {
     native.contextClose(handle);
     if (current.made === this) current.made = null;
     const error = (): AioError => new AioError('ERR_AIO_CLOSED', `AioContext ${this.#name} was closed`);
-    this.#handlers.clear(error());
-    collectReleasedSlots();
-    for (const reject of [...this.#sleepers]) reject(error());
+    try {
+      this.#handlers.clear(error());
+    } finally {
+      collectReleasedSlots();
+      for (const reject of [...this.#sleepers]) reject(error());
+    }
   }
 
   [Symbol.dispose](): void {

@@ -13,8 +13,8 @@ export const run: unique symbol = Symbol('run');
 
 /** What C may call, by its slot. */
 export interface Callee {
-  /** With the argument of C's, if it has one. */
-  [run](argument: unknown, slot: Slot): void;
+  /** With the argument of C's, if it has one; gives what C is told. */
+  [run](argument: unknown, slot: Slot): unknown;
 }
 
 /** A callback with a slot of its own, in the simplest form. */
@@ -175,13 +175,17 @@ export function leaveDriver(result: Driven): boolean {
 }
 
 /** Calls a callback of {@link inScope}. Where stores are in use one that was registered without has none. */
-export function invoke<Argument>(callback: Callback<Argument>, receiver: unknown, argument: Argument): void {
+export function invoke<Argument>(
+  callback: Callback<Argument>,
+  receiver: unknown,
+  argument: Argument,
+): unknown {
   if (firstCallback) {
     firstCallback = false;
     storesInUse ||= hasStore();
   }
-  if (storesInUse) emptyScope().runInAsyncScope(callback, receiver, argument);
-  else callback.call(receiver, argument);
+  if (storesInUse) return emptyScope().runInAsyncScope(callback, receiver, argument);
+  return callback.call(receiver, argument);
 }
 
 // The function that runs nextTick callbacks and promise continuations when no JavaScript is below, or at once if
@@ -208,15 +212,17 @@ export function drain(): void {
 }
 
 /** What C calls, for every callback. */
-function dispatch(slot: Slot, argument?: unknown): void {
+function dispatch(slot: Slot, argument?: unknown): unknown {
   const callee = table[slot];
-  if (callee === undefined) return;
+  if (callee === undefined) return undefined;
+  let result;
   try {
-    callee[run](argument, slot);
+    result = callee[run](argument, slot);
   } catch (error) {
     native.reportException(error);
   }
   drain();
+  return result;
 }
 
 /**

@@ -12,6 +12,7 @@ export { MainContext } from './main-context.js';
 export type { NodeGtkMainContext } from './main-context.js';
 export { EventNotifier } from './notifier.js';
 export type { ReadinessOptions } from './readiness.js';
+export type { PollParams } from './polling.js';
 export { runMain } from './run-main.js';
 export type { SleepOptions } from './sleep.js';
 export type { AioStats } from './stats.js';

@@ -37,6 +37,12 @@ export interface HandlerSnapshot {
   readonly read: boolean;
   /** Whether it has a callback for writing. */
   readonly write: boolean;
+  /** Whether it has a poll function. */
+  readonly poll: boolean;
+  /** Whether it is being polled: its `pollBegin` was called, and its `pollEnd` was not. */
+  readonly pollStarted: boolean;
+  /** For how many nanoseconds a wait polls for its sake. */
+  readonly pollNs: bigint;
   /** Whether it serves an external client. */
   readonly external: boolean;
   /** Whether it has died, because its file descriptor was closed, and its `error` has not been called yet. */
@@ -87,6 +93,10 @@ export interface AioSnapshot {
   readonly attached: boolean;
   /** Whether external clients are disabled. */
   readonly externalDisabled: boolean;
+  /** Whether it is in poll mode: handlers with a poll function are asked, and need no kick. The original's `poll_started`. */
+  readonly pollStarted: boolean;
+  /** For how many nanoseconds a wait polls at most. The original's `poll_max_ns`. */
+  readonly pollMaxNs: bigint;
   /** Its handlers, by file descriptor; those of notifiers, too. */
   readonly handlers: readonly HandlerSnapshot[];
   /** Its armed timers, by clock and expiry; those of `sleep()` and of timeouts, too. */
@@ -101,4 +111,4 @@ export interface AioSnapshot {
 }
 
 /** What C tells. */
-export type NativeSnapshot = Pick<AioSnapshot, 'externalDisabled' | 'handlers' | 'timers' | 'bottomHalves'>;
+export type NativeSnapshot = Omit<AioSnapshot, 'name' | 'monitor' | 'attached' | 'stats'>;

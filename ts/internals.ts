@@ -82,6 +82,16 @@ export function nodeCheck(context: AioContext, external: boolean): boolean {
   return native.nodeCheck(handle, external);
 }
 
+/**
+ * Whether there is a handler without a poll function. Then only the `io_uring` monitor, which sees in memory what is
+ * ready, can poll. The original's `aio_poll_disabled`.
+ *
+ * @throws `ERR_AIO_CLOSED`
+ */
+export function pollDisabled(context: AioContext): boolean {
+  return native.contextPollDisabled(contextHandle(context, 'context'));
+}
+
 /** Who has to be woken: bit 0 for the GSource, and 2 for each poll that may sleep. The original's `notify_me`. */
 export function notifyMe(context: AioContext): number {
   return native.contextNotifyMe(contextHandle(context, 'context'));

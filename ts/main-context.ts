@@ -111,11 +111,13 @@ export class MainContext implements Disposable {
   /**
    * Whether an iteration would dispatch something now.
    *
-   * @throws `ERR_AIO_WRONG_THREAD` if another thread owns it; `ERR_AIO_CLOSED`
+   * @throws what functions of polling have thrown, see `FdHandler`; `ERR_AIO_WRONG_THREAD` if another thread owns
+   *   it; `ERR_AIO_CLOSED`
    */
   pending(): boolean {
     if (!isObject(this) || !(#handle in this)) throw invalidThis('MainContext');
-    return native.mainContextPending(this.#handle);
+    enterDriver();
+    return leaveDriver(native.mainContextPending(this.#handle));
   }
 
   /**

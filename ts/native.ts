@@ -21,7 +21,7 @@ export type SignalHandle = Handle<'signal'>;
 /** An index of the table of ts/dispatcher.ts. */
 export type Slot = number;
 
-/** What of a file descriptor is watched: 1 for reading, 2 for writing, or their sum; 0 for neither. */
+/** How a file descriptor is watched: 1 for reading, 2 for writing, 4 by its poll function, or their sum; 0 not at all. */
 export type FdEvents = number;
 
 /** What a call that drives callbacks gives: `undefined` if JavaScript was terminated meanwhile. */
@@ -31,7 +31,7 @@ export interface Native {
   // callback.cc
   install(
     isWorker: boolean,
-    dispatch: (slot: Slot, argument?: unknown) => void,
+    dispatch: (slot: Slot, argument?: unknown) => unknown,
     dispatchBatch: (batch: Int32Array) => number,
     createError: (code: number, message: string, errno: number, syscall: string) => Error,
     throwCollected: (errors: unknown[]) => never,
@@ -76,6 +76,8 @@ export interface Native {
   contextPending(context: ContextHandle): boolean;
   contextDispatch(context: ContextHandle): Driven;
   contextComputeTimeout(context: ContextHandle): bigint;
+  contextSetPollParams(context: ContextHandle, maxNs: number | bigint, grow: number, shrink: number): void;
+  contextPollDisabled(context: ContextHandle): boolean;
   contextNotifyAccept(context: ContextHandle): void;
   contextNotifyMe(context: ContextHandle): number;
   contextNotified(context: ContextHandle): boolean;
@@ -118,7 +120,9 @@ export interface Native {
   clockSetEnabled(clock: ClockHandle, enabled: boolean): void;
   clockDeadlineNs(clock: ClockHandle, external: boolean): bigint;
 
-  // handler.cc: the slot is called without an argument for reading, with 2 for writing, with an error at the end
+  // handler.cc: the slot is called without an argument for reading; with 2 for writing; with 4 to be asked whether it is
+  // ready, 8 when it has said so, 16 and 32 when polling begins and ends, but not by a call of these or contextClose()
+  // that ends it; with an error at the end
   setFdHandler(
     context: ContextHandle,
     fd: number,
@@ -166,7 +170,7 @@ export interface Native {
   mainContextNew(): MainContextHandle;
   mainContextAt(address: number, gtype: bigint): MainContextHandle | undefined;
   mainContextIteration(mainContext: MainContextHandle, mayBlock: boolean): Driven;
-  mainContextPending(mainContext: MainContextHandle): boolean;
+  mainContextPending(mainContext: MainContextHandle): Driven;
   mainContextWakeup(mainContext: MainContextHandle): void;
   mainContextClose(mainContext: MainContextHandle): void;
 

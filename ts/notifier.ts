@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { checkBoolean, checkObject, invalidThis, invalidType, isObject } from './arguments.js';
-import { AioError } from './errors.js';
+import { AioError, throwCollected } from './errors.js';
 import { native } from './load.js';
 import type { NotifierHandle } from './native.js';
 
@@ -80,13 +80,23 @@ export class EventNotifier implements Disposable {
   /**
    * Closes its file descriptor; contexts that watch it stop doing so. Again: nothing. The original's
    * `event_notifier_cleanup`.
+   *
+   * @throws what the `pollEnd` of its handlers have thrown, once it is closed
    */
   close(): void {
     if (!isObject(this) || !(#handle in this)) throw invalidThis('EventNotifier');
     const fd = native.notifierFd(this.#handle);
-    for (const watcher of this.#watchers) watcher.unwatch(fd);
+    const errors: unknown[] = [];
+    for (const watcher of this.#watchers) {
+      try {
+        watcher.unwatch(fd);
+      } catch (error) {
+        errors.push(error);
+      }
+    }
     this.#watchers.clear();
     native.notifierClose(this.#handle);
+    if (errors.length > 0) throwCollected(errors);
   }
 
   [Symbol.dispose](): void {

@@ -28,6 +28,12 @@ export interface AioStats {
   readonly handlersDispatched: number;
   /** Callbacks of timers run, those of `sleep()` and of timeouts too. */
   readonly timersFired: number;
+  /** How often all that can be polled was asked whether it is ready. */
+  readonly pollIterations: number;
+  /** Those of `pollIterations` in which something was. */
+  readonly pollSuccesses: number;
+  /** For how many nanoseconds a wait polls before it sleeps, by now; no counter. The original's `poll_ns`. */
+  readonly pollNs: bigint;
   /** Changes from one monitor to another, which `'auto'` makes; see `AioContext.monitor`. */
   readonly monitorSwitches: number;
   /** What the monitor `'io_uring'` asked of the kernel: submission queue entries. */

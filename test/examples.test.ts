@@ -47,6 +47,10 @@ const examples: Record<string, Example> = {
       /^the deadline would have been in \d s$/,
     ],
   },
+  'polling.ts': {
+    args: ['dist/examples/polling.js'],
+    prints: [/^3000 events, none lost$/, /^\d+ found by polling, \d+ after a kick$/],
+  },
   'stepper.test.ts': {
     args: ['node_modules/mocha/bin/mocha.js', '--no-config', 'dist/examples/stepper.test.js'],
     prints: [

@@ -232,7 +232,7 @@ aio_context_check_slowly (AioContext *ctx, const char *what, GError **error)
 
 /*
  * Whoever drops a reference to a source locks the main context that it was in, and GLib does not see to it that this
- * still exists. So it has to, until the last reference has gone; unless the caller's and those of GLib's dispatches,
+ * still exists. So it has to, until the last reference has gone; unless the caller's and those of GLib's calls,
  * all of the home thread, are the only ones.
  */
 static void
@@ -244,7 +244,7 @@ detach (AioContext *ctx, guint n_own_refs)
   atomic_fetch_and_explicit (&ctx->notify_me, ~1u, memory_order_relaxed);
   if (!main_context)
     return;
-  if ((guint) g_atomic_int_get ((gint *) &ctx->source.ref_count) > n_own_refs + ctx->glib_dispatches)
+  if ((guint) g_atomic_int_get ((gint *) &ctx->source.ref_count) > n_own_refs + ctx->glib_calls)
     {
       ctx->left_main_context = main_context;
       return;

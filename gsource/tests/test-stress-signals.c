@@ -39,6 +39,9 @@ schedule_from_signal (int signum)
 {
   int before = errno;
 
+  /* ThreadSanitizer puts signals off, also until after the test they were sent in. */
+  if (!storm.bh)
+    return;
   __atomic_add_fetch (&storm.handled[0], 1, __ATOMIC_RELAXED);
   aio_bh_schedule (storm.bh);
   if (errno != before)
@@ -181,7 +184,7 @@ in_a_storm_of_signals (Driver *d)
   g_assert_cmpuint (w.received, ==, w.sent);
   g_assert_false (driver_turn (d, FALSE));
 
-  aio_bh_delete (storm.bh);
+  aio_bh_delete (g_steal_pointer (&storm.bh));
   driver_unwatch (d, w.fds[0]);
   driver_close_pair (w.fds);
 }

@@ -15,7 +15,7 @@ namespace aio {
 
 namespace {
 
-// What JavaScript tells the callbacks of a slot apart by, and names directions with: those of ts/handler.ts.
+// What JavaScript tells the callbacks of a slot apart by, and names directions with: those of ts/handler-table.ts.
 constexpr uint32_t kRead = 1, kWrite = 2, kPoll = 4, kPollReady = 8, kPollBegin = 16, kPollEnd = 32;
 
 // What a registration, which is the data of a handler, is called for.

@@ -1,7 +1,7 @@
 import { checkSignal, offAbort, onAbort } from './abort.js';
 import { checkBoolean, checkInt32, checkObject } from './arguments.js';
 import { AbortError } from './errors.js';
-import type { HandlerTable } from './handler.js';
+import type { HandlerTable } from './handler-table.js';
 import { native } from './load.js';
 import { signalName } from './signal.js';
 import type { Sleepers } from './sleep.js';

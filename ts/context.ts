@@ -8,7 +8,6 @@ import {
   checkString,
   invalidThis,
   invalidType,
-  invalidValue,
   isObject,
   nameOf,
   scales,
@@ -27,10 +26,12 @@ import {
   Oneshot,
 } from './dispatcher.js';
 import { AioError } from './errors.js';
-import { HandlerTable, type FdHandler, type NotifierHandler } from './handler.js';
+import type { FdHandler, NotifierHandler } from './handler.js';
+import { HandlerTable } from './handler-table.js';
 import type { AioSnapshot } from './inspect.js';
 import { native } from './load.js';
 import { mainContextHandle, type MainContext, type NodeGtkMainContext } from './main-context.js';
+import { monitorIndex, monitorOf, type Monitor } from './monitor.js';
 import type { ContextHandle } from './native.js';
 import type { EventNotifier } from './notifier.js';
 import { pollParams, type PollParams } from './polling.js';
@@ -38,7 +39,14 @@ import { watchSignal } from './signal.js';
 import { readiness, whenReady, type ReadinessOptions } from './readiness.js';
 import { sleep, type Sleepers, type SleepOptions } from './sleep.js';
 import type { AioStats } from './stats.js';
-import { createTimer, type Timer, type TimerMaker, type TimerOwner } from './timer.js';
+import {
+  createTimer,
+  timerOptions,
+  type Timer,
+  type TimerMaker,
+  type TimerOptions,
+  type TimerOwner,
+} from './timer.js';
 import { waitForPromise, waitUntil, type WaitOptions } from './wait.js';
 
 /**
@@ -56,9 +64,6 @@ export const Priority: Readonly<
   idle: 200,
 };
 
-/** A way to watch file descriptors. */
-export type Monitor = 'poll' | 'epoll' | 'io_uring';
-
 /** What a context can be made with. */
 export interface AioContextOptions {
   /** What it is called in messages. */
@@ -67,21 +72,16 @@ export interface AioContextOptions {
   monitor?: 'auto' | Monitor;
 }
 
-/** What a timer can be made with. */
-export interface TimerOptions {
-  /** The unit of its delays and expiries, `ms` by default. */
-  scale?: 'ns' | 'us' | 'ms';
-  /** Whether it serves something outside the program's own state, see `Clock.deadlineNsAll()`. */
-  external?: boolean;
-  /** What it is called in messages. */
-  name?: string;
-}
-
-/** The names of the C enum `AioMonitor`, in its order. */
-const monitors = ['auto', 'poll', 'epoll', 'io_uring'] as const;
-
-function monitorOf(handle: ContextHandle): Monitor {
-  return monitors[native.contextMonitor(handle)] as Monitor;
+/** What undoes something in the context, once, unless that is closed by then. */
+function undoOnce(handle: ContextHandle, inverse: (handle: ContextHandle) => void): Disposable {
+  let undone = false;
+  return {
+    [Symbol.dispose]: () => {
+      if (undone) return;
+      undone = true;
+      if (!native.contextIsClosed(handle)) inverse(handle);
+    },
+  };
 }
 
 /** The handle of `value`, which has to be a context. */
@@ -129,9 +129,7 @@ export class AioContext implements Disposable, AsyncDisposable {
     checkObject(options, 'options');
     const { name, monitor = 'auto' } = options;
     if (name !== undefined) checkString(name, 'options.name');
-    const index = monitors.indexOf(monitor);
-    if (typeof monitor !== 'string') throw invalidType('options.monitor', 'of type string', monitor);
-    if (index < 0) throw invalidValue('options.monitor', `must be one of ${monitors.join(', ')}`, monitor);
+    const index = monitorIndex(monitor);
 
     const batch = createBatch();
     this.#handle = native.contextNew(this, name, index, batch);
@@ -319,14 +317,9 @@ export class AioContext implements Disposable, AsyncDisposable {
     AioContext.#handleOf(this);
     const clockOf = clockHandle(clock, 'clock');
     checkFunction(callback, 'callback');
-    checkObject(options, 'options');
-    const { scale = 'ms', external = false } = options;
-    if (typeof scale !== 'string') throw invalidType('options.scale', 'of type string', scale);
-    const unit = Object.hasOwn(scales, scale) ? scales[scale] : undefined;
-    if (unit === undefined) throw invalidValue('options.scale', 'must be one of ns, us, ms', scale);
-    checkBoolean(external, 'options.external');
+    const { scale, external } = timerOptions(options);
     return createTimer({
-      owner: this.#timersOf(unit),
+      owner: this.#timersOf(scale),
       clock: clockOf,
       callback,
       external,
@@ -494,14 +487,9 @@ export class AioContext implements Disposable, AsyncDisposable {
   disableExternal(): Disposable {
     const handle = AioContext.#handleOf(this);
     native.disableExternal(handle);
-    let undone = false;
-    return {
-      [Symbol.dispose]: () => {
-        if (undone) return;
-        undone = true;
-        if (!native.contextIsClosed(handle)) native.enableExternal(handle);
-      },
-    };
+    return undoOnce(handle, (open) => {
+      native.enableExternal(open);
+    });
   }
 
   /**
@@ -533,14 +521,9 @@ export class AioContext implements Disposable, AsyncDisposable {
   acquire(): Disposable {
     const handle = AioContext.#handleOf(this);
     native.contextAcquire(handle);
-    let released = false;
-    return {
-      [Symbol.dispose]: () => {
-        if (released) return;
-        released = true;
-        if (!native.contextIsClosed(handle)) native.contextRelease(handle);
-      },
-    };
+    return undoOnce(handle, (open) => {
+      native.contextRelease(open);
+    });
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { Monitor } from './context.js';
+import type { Monitor } from './monitor.js';
 import type { AioStats } from './stats.js';
 
 /**

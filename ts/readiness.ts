@@ -1,7 +1,7 @@
 import { checkSignal, offAbort, onAbort } from './abort.js';
 import { checkFd, checkObject } from './arguments.js';
 import { AbortError } from './errors.js';
-import type { Direction, HandlerTable, Waiter } from './handler.js';
+import type { Direction, HandlerTable, Waiter } from './handler-table.js';
 
 /** How `AioContext.whenReadable()`, `readable()` and their like wait. */
 export interface ReadinessOptions {

@@ -1,10 +1,15 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import {
+  checkBoolean,
+  checkObject,
   illegalConstructor,
   invalidThis,
+  invalidType,
+  invalidValue,
   isObject,
   nanoseconds,
   outOfRange,
+  scales,
   wholeNanoseconds,
 } from './arguments.js';
 import type { Clock } from './clock.js';
@@ -21,6 +26,27 @@ import {
 } from './dispatcher.js';
 import { native } from './load.js';
 import type { ClockHandle, ContextHandle, Slot } from './native.js';
+
+/** What a timer can be made with. */
+export interface TimerOptions {
+  /** The unit of its delays and expiries, `ms` by default. */
+  scale?: 'ns' | 'us' | 'ms';
+  /** Whether it serves something outside the program's own state, see `Clock.deadlineNsAll()`. */
+  external?: boolean;
+  /** What it is called in messages. */
+  name?: string;
+}
+
+/** Those of `options` that have no meaning elsewhere, checked; `scale` in nanoseconds of a unit. */
+export function timerOptions(options: TimerOptions): { scale: number; external: boolean } {
+  checkObject(options, 'options');
+  const { scale = 'ms', external = false } = options;
+  if (typeof scale !== 'string') throw invalidType('options.scale', 'of type string', scale);
+  const unit = Object.hasOwn(scales, scale) ? scales[scale] : undefined;
+  if (unit === undefined) throw invalidValue('options.scale', 'must be one of ns, us, ms', scale);
+  checkBoolean(external, 'options.external');
+  return { scale: unit, external };
+}
 
 /** What all timers of a context and a scale have in common. */
 export interface TimerOwner {

@@ -3,7 +3,16 @@ import { readdirSync } from 'node:fs';
 
 import { AioContext, AioError, Clock, EventNotifier, MainContext } from 'aio-gsource';
 
-import { aioError, closedError, collectUntil, matrix, sorted, withLoop, write } from './helpers.js';
+import {
+  aioError,
+  closedError,
+  collectUntil,
+  matrix,
+  scriptLines,
+  sorted,
+  withLoop,
+  write,
+} from './helpers.js';
 
 describe('AioContext: life', () => {
   it('has the name and the monitor it was given', () => {
@@ -41,8 +50,36 @@ describe('AioContext: life', () => {
         assert.ok(error instanceof AioError);
         assert.equal(error.code, 'ERR_AIO_UNAVAILABLE');
         assert.match(error.message, /\(E[A-Z]+\)/);
+        assert.ok((error.errno ?? 0) < 0);
       }
     });
+
+  it('a named monitor that cannot be had: an error with the errno; auto does without', async () => {
+    const lines = await scriptLines(
+      'cjs',
+      `const fs = require('node:fs');
+      const held = [];
+      while (true) { try { held.push(fs.openSync('/dev/null', 'r')); } catch { break; } }
+      fs.closeSync(held.pop()); // for what wakes the context
+      for (const monitor of ['epoll', 'io_uring', 'auto', 'poll']) {
+        try { show(new aio.AioContext({ monitor })); }
+        catch (error) { console.log(monitor, error.code, error.errno, error.syscall, /EMFILE|ENOSYS|EPERM/.test(error.message)); }
+      }
+      function show(ctx) { console.log(ctx.monitor); ctx.close(); }`,
+      { ulimit: 64 },
+    );
+
+    assert.deepEqual(
+      lines.map((line) => line.replace(/-\d+/, 'errno')),
+      [
+        'epoll ERR_AIO_UNAVAILABLE errno undefined true',
+        'io_uring ERR_AIO_UNAVAILABLE errno undefined true',
+        'poll',
+        'poll',
+      ],
+    );
+    assert.match(lines[0] ?? '', / -24 /);
+  });
 
   it('a subclass is driven, and is current, as itself', () => {
     class Counting extends AioContext {

@@ -49,7 +49,7 @@ const codes: readonly (AioErrorCode | undefined)[] = [
 export class AioError extends Error {
   /** An {@link AioErrorCode}, or for a failed system call the name of its errno, such as `EBADF`. */
   readonly code: string;
-  /** The errno of a failed system call, negative as everywhere in Node. Absent otherwise. */
+  /** The errno of a failed system call, or of why a monitor cannot be had; negative as everywhere in Node. Absent otherwise. */
   declare readonly errno?: number;
   /** The system call that failed. Absent otherwise. */
   declare readonly syscall?: string;
@@ -66,10 +66,10 @@ export class AioError extends Error {
   }
 }
 
-/** For native/error.cc: `code` is one of the C enum. */
+/** For native/error.cc: `code` is one of the C enum; `errno` is 0, and `syscall` empty, where there is none. */
 export function createError(code: number, message: string, errno: number, syscall: string): AioError {
   if (code === 0) return new AioError(getSystemErrorName(errno), message, { errno, syscall });
-  return new AioError(codes[code] ?? 'ERR_AIO_UNAVAILABLE', message);
+  return new AioError(codes[code] ?? 'ERR_AIO_UNAVAILABLE', message, errno === 0 ? {} : { errno });
 }
 
 /** For native/callback.cc: ends a call of which callbacks have thrown `errors`, at least one. */

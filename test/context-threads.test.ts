@@ -4,16 +4,18 @@ import { Worker } from 'node:worker_threads';
 
 import { AioContext } from 'aio-gsource';
 
-import { packageRoot, scriptLines } from './helpers.js';
+import { ioUringMissing, packageRoot, scriptLines } from './helpers.js';
+
+const monitors = ['poll', 'epoll', 'auto', ...(ioUringMissing === null ? ['io_uring'] : [])];
 
 /** Makes \`n\` contexts one after the other, has a callback of each kind called in each, and closes it. */
 const makeAndClose = `
   const { AioContext, Clock, EventNotifier, MainContext } = aio;
-  const monitors = ['poll', 'epoll', 'auto'];
+  const monitors = ${JSON.stringify(monitors)};
   const makeAndClose = (n) => {
     let calls = 0;
     for (let i = 0; i < n; i++) {
-      const ctx = new AioContext({ monitor: monitors[i % 3] });
+      const ctx = new AioContext({ monitor: monitors[(i + (i >> 2)) % monitors.length] });
       const main = i % 2 ? new MainContext() : null;
       if (main) ctx.attach(main);
       const seen = new Set();
@@ -92,8 +94,8 @@ describe('Contexts of many threads', function () {
       `const { readdirSync } = require('node:fs');
       const { Worker } = require('node:worker_threads');
       const source = \`const aio = require('aio-gsource');
-        const contexts = [0, 1, 2].map((i) => {
-          const ctx = new aio.AioContext({ monitor: ['poll', 'epoll', 'auto'][i] });
+        const contexts = ${JSON.stringify(monitors)}.map((monitor) => {
+          const ctx = new aio.AioContext({ monitor });
           ctx.attach(new aio.MainContext());
           ctx.timer(aio.Clock.realtime, () => {}).after(100_000);
           ctx.bh(() => {}).schedule();

@@ -52,10 +52,11 @@ class DriverFrame {
   // Throws what was collected, with @error (which it frees) for the last; whether there was nothing.
   bool Finish(GError* error = nullptr);
 
-  // In prepare, where handlers are polled, only the callbacks of this very call are its own.
+  // Whether a callback at that depth is this call's own. Handlers are polled in prepare, a level less deep than what is
+  // dispatched. The prepare of a foreign loop that a callback runs is told from it by the calls on the stack.
   bool Drives(int depth) const {
-    return depth == callback_depth_ ||
-           (main_context_ != nullptr && depth == callback_depth_ - 1 && environment_.call_depth == call_depth_ + 1);
+    if (depth == callback_depth_) return environment_.call_depth <= call_depth_ + 1;
+    return main_context_ != nullptr && depth == callback_depth_ - 1 && environment_.call_depth == call_depth_ + 1;
   }
   // Whether JavaScript that runs now does so in a prepare or check of the main context of this frame.
   bool InPrepare(GMainContext* main_context, int depth) const {

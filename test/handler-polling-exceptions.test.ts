@@ -240,6 +240,25 @@ describe('FdHandler: exceptions in polling', function () {
       assert.deepEqual(lines, [`${name} ${name === 'pollReady' ? '3' : '2'} true`]);
     });
 
+  it('thrown where a foreign loop that a callback runs prepares: an uncaughtException', async () => {
+    const lines = await scriptLines(
+      'cjs',
+      `const GLib = require('node-gtk').require('GLib', '2.0');
+      process.on('uncaughtException', (error) => { console.log('uncaught', error.message); });
+      const outer = new aio.AioContext(); const ctx = new aio.AioContext().attach();
+      const main = new aio.MainContext(); outer.attach(main);
+      const { read } = fds.pipe();
+      ctx.setFdHandler(read, { poll() { throw new Error('poll'); }, pollReady() {} });
+      for (const drive of [() => outer.poll(false), () => main.iteration(false)]) {
+        outer.scheduleOneshot(() => { GLib.MainContext.default().iteration(false); });
+        try { console.log(drive()); } catch (error) { console.log('thrown', error.message); }
+      }
+      ctx.close(); outer.close();`,
+    );
+
+    assert.deepEqual(lines, ['uncaught poll', 'true', 'uncaught poll', 'true']);
+  });
+
   for (const [what, value] of Object.entries({
     nothing: undefined,
     'a number': 1,

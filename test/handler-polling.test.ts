@@ -5,12 +5,14 @@ import { Clock, EventNotifier } from 'aio-gsource';
 import { pollDisabled } from 'aio-gsource/internals';
 
 import {
+  closedError,
   collectUntil,
   drain,
   duration,
   fill,
   type Loop,
   matrix,
+  scriptLines,
   underGlib,
   withLoop,
   write,
@@ -124,6 +126,49 @@ describe('FdHandler: polling', () => {
     },
     polled,
   );
+
+  withLoop('a notifier closed in the end of what it replaces is not watched', (loop) => {
+    using producer = new Producer(loop);
+    const notifier = new EventNotifier();
+    loop.ctx.setFdHandler(notifier.fd, {
+      poll: no,
+      pollReady: nothing,
+      pollEnd: () => {
+        notifier.close();
+      },
+    });
+    producer.enterPollMode();
+
+    loop.ctx.setEventNotifier(notifier, { poll: no, pollReady: nothing });
+
+    assert.throws(() => notifier.fd, closedError);
+    assert.deepEqual(
+      loop.ctx.inspect().handlers.map(({ fd }) => fd),
+      [producer.fd],
+    );
+  });
+
+  withLoop('a notifier that is being closed cannot be watched again in the end of its polling', (loop) => {
+    using producer = new Producer(loop);
+    const notifier = new EventNotifier();
+    let ended = false;
+    loop.ctx.setEventNotifier(notifier, {
+      poll: no,
+      pollReady: nothing,
+      pollEnd: () => {
+        assert.throws(() => {
+          loop.ctx.setEventNotifier(notifier, { read: nothing });
+        }, closedError);
+        ended = true;
+      },
+    });
+    producer.enterPollMode();
+
+    notifier.close();
+
+    assert.ok(ended);
+    assert.equal(loop.ctx.inspect().handlers.length, 1);
+  });
 
   withLoop('D3: the handler that replaces a polled one has a begin of its own', (loop) => {
     using producer = new Producer(loop);
@@ -435,6 +480,34 @@ describe('FdHandler: polling', () => {
       'pollReady registered',
     ]);
   });
+
+  // In a process where no store has been seen yet.
+  for (const [what, body] of Object.entries({
+    'setFdHandler()': 'ctx.setFdHandler(fd, null)',
+    'setFdPoll()': 'ctx.setFdPoll(fd, null, null)',
+    'close() of the context': 'ctx.close()',
+    'prepare()': 'prepare(ctx)',
+  }))
+    it(`registered without a store they see none where ${what} is called in one`, async () => {
+      const lines = await scriptLines(
+        'cjs',
+        `const { AsyncLocalStorage } = require('node:async_hooks');
+        const { prepare } = require('aio-gsource/internals');
+        const ctx = new aio.AioContext(); const notifier = new aio.EventNotifier(); const { fd } = notifier;
+        let event = false, storage, ended = 'not called';
+        ctx.setFdHandler(fd, {
+          read() { notifier.testAndClear(); }, poll: () => event, pollReady() { event = false; },
+          pollEnd() { ended = storage.getStore(); },
+        });
+        ctx.setPollParams({ maxNs: 1_000_000_000 });
+        notifier.set(); ctx.poll(true); event = true; ctx.poll(true);
+        storage = new AsyncLocalStorage();
+        storage.run('of the caller', () => { ${body}; });
+        console.log(String(ended));`,
+      );
+
+      assert.deepEqual(lines, ['undefined']);
+    });
 
   withLoop('promises progress between them', (loop) => {
     const order: string[] = [];

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 
 import type { AioContext } from './context.js';
-import { allocateSlot, hold, inScope, invoke, letGo, run, type Callback } from './dispatcher.js';
+import { allocateSlot, enterDriver, hold, inScope, invoke, letGo, run, type Callback } from './dispatcher.js';
 import { AioError, throwCollected } from './errors.js';
 import { capture, type Callbacks, type FdHandler, type NotifierHandler } from './handler.js';
 import { native } from './load.js';
@@ -148,10 +148,8 @@ export class HandlerTable implements NotifierWatcher {
     const callbacks = handler === null ? undefined : capture(handler, true);
     const fd = native.notifierFd(handle);
     if (fd < 0) throw new AioError('ERR_AIO_CLOSED', 'The notifier is closed');
-    if (callbacks) {
-      this.#setCallbacks(fd, notifier, callbacks);
-      watchers.add(this);
-    } else {
+    if (callbacks) this.#setCallbacks(fd, notifier, callbacks);
+    else {
       watchers.delete(this);
       this.#unsetCallbacks(fd);
     }
@@ -161,6 +159,7 @@ export class HandlerTable implements NotifierWatcher {
   /** Replaces the functions around the polling of what has a poll function; otherwise it does nothing. */
   setPoll(fd: number, begin: (() => void) | null, end: (() => void) | null): void {
     const polling = this.#watches[fd]?.polling;
+    enterDriver();
     polling?.replace(scopedOrNone(begin), scopedOrNone(end), this.#noteError);
     this.#throwErrors();
   }
@@ -225,13 +224,17 @@ export class HandlerTable implements NotifierWatcher {
     else if (watch.handler) throw error;
   }
 
-  unwatch(fd: number): void {
+  unwatch(fd: number): () => void {
     const watch = this.#watches[fd];
-    if (!watch) return;
-    this.#remove(watch);
+    if (!watch) return () => undefined;
+    native.removeFdHandler(this.#handle, fd);
+    this.#drop(watch);
     const details = { errno: -constants.errno.EBADF, syscall: 'close' };
     watch.failWaiters(new AioError('EBADF', `The notifier of fd ${fd} was closed: EBADF`, details));
-    this.#throwErrors();
+    return () => {
+      this.#endPolling(watch.polling);
+      this.#throwErrors();
+    };
   }
 
   /** After the context has been closed. Throws what functions of polling have thrown. */
@@ -242,7 +245,7 @@ export class HandlerTable implements NotifierWatcher {
       if (!watch) continue;
       letGo(watch.slot, watch);
       watch.failWaiters(error);
-      if (watch.polling) this.#endPolling(watch.polling);
+      this.#endPolling(watch.polling);
     }
     this.#throwErrors();
   }
@@ -288,22 +291,18 @@ export class HandlerTable implements NotifierWatcher {
     const old = this.#watches[fd];
     const slot = allocateSlot();
     if (typeof subject === 'number') native.setFdHandler(this.#handle, fd, wanted, external, name, slot);
-    else
-      native.setNotifierHandler(
-        this.#handle,
-        notifierParts(subject, 'notifier').handle,
-        wanted,
-        external,
-        name,
-        slot,
-      );
+    else {
+      const { handle, watchers } = notifierParts(subject, 'notifier');
+      native.setNotifierHandler(this.#handle, handle, wanted, external, name, slot);
+      watchers.add(this);
+    }
     if (old) letGo(old.slot, old);
     hold(slot, watch);
     watch.slot = slot;
     watch.armed = wanted;
     while (this.#watches.length <= fd) this.#watches.push(undefined);
     this.#watches[fd] = watch;
-    if (old?.polling) this.#endPolling(old.polling);
+    this.#endPolling(old?.polling);
   }
 
   /** Where less is wanted than before: has C watch for no more than that. Gives the error if `fd` is not open. */
@@ -326,18 +325,20 @@ export class HandlerTable implements NotifierWatcher {
 
   #remove(watch: Watch): void {
     native.removeFdHandler(this.#handle, watch.fd);
-    this.#forget(watch);
+    this.#drop(watch);
+    this.#endPolling(watch.polling);
   }
 
-  #forget(watch: Watch): void {
+  #drop(watch: Watch): void {
     this.#watches[watch.fd] = undefined;
     if (this.#midEvent === watch) this.#midEvent = undefined;
     letGo(watch.slot, watch);
-    if (watch.polling) this.#endPolling(watch.polling);
   }
 
   /** With a registration that C has let go of polling has ended: this is the last thing to do, for it calls the script. */
-  #endPolling(polling: Polling): void {
+  #endPolling(polling: Polling | undefined): void {
+    if (!polling) return;
+    enterDriver();
     try {
       polling.end();
     } catch (error) {

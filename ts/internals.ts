@@ -30,13 +30,15 @@ export function bhPoll(context: AioContext): boolean {
 }
 
 /**
- * Makes ready for a wait that somebody else does. The original's `aio_prepare`.
+ * Makes ready for a wait that somebody else does: ends polling, and throws what its functions throw. The original's
+ * `aio_prepare`.
  *
  * @returns whether handlers are known to be ready already
  * @throws `ERR_AIO_CLOSED`
  */
 export function prepare(context: AioContext): boolean {
-  return native.contextPrepare(contextHandle(context, 'context'));
+  enterDriver();
+  return leaveDriver(native.contextPrepare(contextHandle(context, 'context')));
 }
 
 /**

@@ -72,7 +72,7 @@ export interface Native {
   currentContext(): object | null;
   armedContexts(): string[];
   contextBhPoll(context: ContextHandle): Driven;
-  contextPrepare(context: ContextHandle): boolean;
+  contextPrepare(context: ContextHandle): Driven;
   contextPending(context: ContextHandle): boolean;
   contextDispatch(context: ContextHandle): Driven;
   contextComputeTimeout(context: ContextHandle): bigint;

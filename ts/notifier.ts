@@ -6,7 +6,8 @@ import type { NotifierHandle } from './native.js';
 
 /** What watches notifiers for a context: it has to stop before a notifier's file descriptor is closed. */
 export interface NotifierWatcher {
-  unwatch(fd: number): void;
+  /** Stops; gives what is to be called once it is closed, which may throw. */
+  unwatch(fd: number): () => void;
 }
 
 /** The handle of `value`, which has to be a notifier, and who watches it. */
@@ -87,15 +88,19 @@ export class EventNotifier implements Disposable {
     if (!isObject(this) || !(#handle in this)) throw invalidThis('EventNotifier');
     const fd = native.notifierFd(this.#handle);
     const errors: unknown[] = [];
-    for (const watcher of this.#watchers) {
+    const attempt = <T>(step: () => T): T | undefined => {
       try {
-        watcher.unwatch(fd);
+        return step();
       } catch (error) {
         errors.push(error);
+        return undefined;
       }
-    }
+    };
+    // What the script does in a `pollEnd` comes last: it could register it again.
+    const ends = [...this.#watchers].map((watcher) => attempt(() => watcher.unwatch(fd)));
     this.#watchers.clear();
     native.notifierClose(this.#handle);
+    for (const end of ends) if (end) attempt(end);
     if (errors.length > 0) throwCollected(errors);
   }
 

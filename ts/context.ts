@@ -384,9 +384,10 @@ export class AioContext implements Disposable, AsyncDisposable {
   /**
    * Has `poll()` ask the handlers that have a poll function for a while before it sleeps: how long, each of them learns
    * from how soon its events come, between 4 µs and `maxNs`. That spares system calls, and costs the time of a processor.
-   * Nothing is polled for longer than a timer allows; as long as there is a handler without a poll function, nothing is
-   * (see `internals.pollDisabled()`); nor while somebody else waits, as GLib does. What was learned is forgotten; a wait
-   * that is under way ends. See docs/polling.md. The original's `aio_context_set_poll_params`.
+   * Nothing is polled for longer than a timer allows; as long as there is a handler without a poll function, nothing is,
+   * unless the monitor is `io_uring` (see `internals.pollDisabled()`); nor while somebody else waits, as GLib does. What
+   * was learned is forgotten; a wait that is under way ends. See docs/polling.md. The original's
+   * `aio_context_set_poll_params`.
    *
    * @example
    * ```ts

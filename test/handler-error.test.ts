@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 
 import { AioError } from 'aio-gsource';
+import { tryWrite } from 'aio-gsource/fds';
 
 import { aioError, type Loop, matrix, whereClosingTells, withLoop, write } from './helpers.js';
 
@@ -90,6 +91,30 @@ describe('FdHandler: errors', () => {
       assert.deepEqual(seen, ['error', 'new']);
     },
     whereClosingTells,
+  );
+
+  matrix(
+    'E4: io_uring tells of a closed descriptor once its file is ready: the handler runs once at most, then dies',
+    (loop) => {
+      const { read, write: end } = loop.pipe();
+      const seen: string[] = [];
+      loop.ctx.setFdHandler(read, {
+        read: () => seen.push('read'),
+        error: ({ code }) => seen.push(code),
+      });
+      loop.step();
+
+      loop.closeFd(read);
+      loop.steps(4);
+      assert.equal(seen.length, 0);
+      write(end, 'x'); // no EPIPE: the ring has the other end open
+      loop.until(() => seen.includes('EBADF'));
+      loop.steps(4);
+
+      assert.ok(['EBADF', 'read,EBADF'].includes(seen.join()), seen.join());
+      assert.throws(() => tryWrite(end, 'x'), aioError('EPIPE'));
+    },
+    { monitors: ['io_uring'] },
   );
 
   withLoop('E6: a descriptor that is not open is refused', (loop) => {

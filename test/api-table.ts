@@ -395,7 +395,7 @@ export const table: Readonly<Record<string, Entry>> = {
   'AioContext#inspect': plain(ctx, 'throws'),
   'AioContext#close': plain(ctx, 'works'),
   'AioContext#dispose': alias(ctx),
-  'AioContext#asyncDispose': alias(ctx),
+  'AioContext#asyncDispose': { ...alias(ctx), rejects: true },
 
   'new BottomHalf': illegal,
   'BottomHalf#name': getter(bh),

@@ -314,6 +314,19 @@ describe('FdHandler: exceptions in polling', function () {
       assert.equal(loop.ctx.poll(false), false);
     });
 
+  withLoop('N5: with what pollEnd throws an asynchronous disposal is rejected', async (loop) => {
+    using trap = new Trap(loop, 'pollEnd', () => {
+      throw new Error('end');
+    });
+    loop.ctx.poll(false);
+    assert.deepEqual([trap.count('pollBegin'), trap.count('pollEnd')], [1, 0]);
+
+    const disposed = loop.ctx[Symbol.asyncDispose]();
+
+    await assert.rejects(disposed, /^Error: end$/);
+    assert.ok(loop.ctx.closed);
+  });
+
   withLoop(
     'N5: what pollEnd throws in close() of its notifier it throws, and the notifier is closed',
     (loop) => {

@@ -621,8 +621,10 @@ export class AioContext implements Disposable, AsyncDisposable {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    this.close();
-    return Promise.resolve();
+    return new Promise((resolve) => {
+      this.close();
+      resolve();
+    });
   }
 
   readonly #makeTimer: TimerMaker = (clock, callback, name) =>

@@ -52,7 +52,8 @@ describe('AioContext: onSignal in a process of its own', function () {
   it('SIGINT beside process.on() in a script that waits', async () => {
     const lines = await scriptLines(
       'cjs',
-      `${start} process.on('SIGINT', () => { console.log('process'); });
+      `${start} const alive = setTimeout(() => {}, 5000); // neither listener keeps the process, which could end before
+      process.on('SIGINT', () => { console.log('process'); clearTimeout(alive); });
       const { spawn } = require('node:child_process');
       let waiting = true; ctx.onSignal('SIGINT', () => { console.log('context'); waiting = false; });
       spawn('sh', ['-c', 'sleep 0.1; kill -INT $PPID']).on('exit', () => { console.log('done'); });

@@ -263,6 +263,17 @@ aio_context_check (AioContext *ctx, const char *what, GError **error)
  */
 void aio_context_notify_waiter (AioContext *ctx);
 
+/*
+ * Home thread. A source that is prepared may have computed its timeout before what is taken now, and its GMainContext
+ * waits for the very event that was consumed: it is told through its own wake-up.
+ */
+static inline void
+aio_context_wake_prepared_source (AioContext *ctx)
+{
+  if (ctx->main_context && atomic_load_explicit (&ctx->notify_me, memory_order_relaxed) & 1)
+    g_main_context_wakeup (ctx->main_context);
+}
+
 void aio_context_finalize (AioContext *ctx);
 
 extern GSourceFuncs aio_source_funcs;

@@ -421,6 +421,17 @@ has_found (AioContext *ctx)
   return ctx->ready.head || ctx->completed.head || mon->notifier.ready || mon->wall_clock.ready;
 }
 
+/*
+ * What has completed is watched again by the next wait or prepare only: a main context that is prepared already would
+ * sleep through it.
+ */
+static void
+wake_prepared_source (AioContext *ctx)
+{
+  if (ctx->fdmon_uring->to_arm->len > 0)
+    aio_context_wake_prepared_source (ctx);
+}
+
 static int
 uring_wait (AioContext *ctx, gint64 timeout_ns, gboolean *notifier_ready)
 {
@@ -455,6 +466,7 @@ uring_wait (AioContext *ctx, gint64 timeout_ns, gboolean *notifier_ready)
   if (mon->wall_clock.ready)
     ctx->deadlines[1].poll_fd.revents = G_IO_IN;
   mon->notifier.ready = mon->wall_clock.ready = FALSE;
+  wake_prepared_source (ctx);
   return 0;
 }
 
@@ -491,6 +503,7 @@ uring_gsource_check (AioContext *ctx, gboolean take G_GNUC_UNUSED)
     aio_uring_reap (ctx, TRUE);
   /* GLib looks at these by itself. */
   mon->notifier.ready = mon->wall_clock.ready = FALSE;
+  wake_prepared_source (ctx);
   return ctx->ready.head != NULL;
 }
 
@@ -507,7 +520,8 @@ uring_need_wait (AioContext *ctx)
       if (!queue_all (ctx, TRUE) || !submit (ctx))
         return TRUE;
     }
-  return mon->notifier.ready || mon->wall_clock.ready || io_uring_cq_ready (&mon->ring) > 0
+  /* To be armed: what was found to make room. */
+  return mon->to_arm->len > 0 || mon->notifier.ready || mon->wall_clock.ready || io_uring_cq_ready (&mon->ring) > 0
          || io_uring_cq_has_overflow (&mon->ring);
 }
 

@@ -38,17 +38,6 @@ aio_context_compute_timeout (AioContext *ctx)
 }
 
 /*
- * A source that is prepared may have computed its timeout before what this poll has taken, and its
- * GMainContext waits for the very event that was consumed: it is told through its own wake-up.
- */
-static void
-wake_prepared_source (AioContext *ctx)
-{
-  if (ctx->main_context && atomic_load_explicit (&ctx->notify_me, memory_order_relaxed) & 1)
-    g_main_context_wakeup (ctx->main_context);
-}
-
-/*
  * Waits, and tells whether the context's own notifier was ready; FALSE if the kernel refuses. Without handlers and
  * requests a look is in memory only.
  */
@@ -80,7 +69,7 @@ wait (AioContext *ctx, gint64 timeout, gboolean *notifier_ready, GError **error)
     aio_set_system_error (error, wait_error, ops->wait_call, "AioContext %s: waiting for its file descriptors",
                           ctx->name);
   if (aio_deadline_check (&ctx->deadlines[1]))
-    wake_prepared_source (ctx);
+    aio_context_wake_prepared_source (ctx);
   return wait_error == 0;
 }
 
@@ -237,7 +226,7 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
     aio_counter_add (&ctx->stats.empty_waits, 1);
   /* In poll mode nobody kicks the main context either. */
   if (notified || ctx->poll_started)
-    wake_prepared_source (ctx);
+    aio_context_wake_prepared_source (ctx);
   aio_context_leave (ctx, outer);
   return progress && waited;
 }

@@ -336,7 +336,7 @@ inline RUN_TIMERS() { /* aio_context_run_timers() */
     fi
 }
 
-inline WAKE_PREPARED_SOURCE(any) { /* wake_prepared_source() */
+inline WAKE_PREPARED_SOURCE(any) { /* aio_context_wake_prepared_source() */
 #ifndef NO_WAKE_PREPARED
     if
     :: any && (nm_home & 1) -> gwake = 1

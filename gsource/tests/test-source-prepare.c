@@ -219,6 +219,71 @@ monitor_changed_by_a_poll_in_another_prepare (Driver *d)
   eventfds_free (change.eventfds, 40);
 }
 
+/* The nested call takes what the monitor has found; what comes while the main context sleeps is found again. */
+
+typedef struct {
+  Driver *d;
+  EventFd *eventfds;
+  void (*nested) (AioContext *ctx);
+  pthread_t thread;
+} Taken;
+
+static void
+poll_nested (AioContext *ctx)
+{
+  driver_poll (ctx, FALSE);
+}
+
+static void
+look_nested (AioContext *ctx)
+{
+  aio_context_pending (ctx);
+}
+
+static void
+dispatch_nested (AioContext *ctx)
+{
+  aio_context_dispatch (ctx);
+}
+
+static void
+set_soon (gpointer data)
+{
+  g_usleep (20000);
+  eventfd_set (data);
+}
+
+static void
+take_and_have_it_set_again_soon (gpointer data)
+{
+  Taken *taken = data;
+
+  eventfd_set (&taken->eventfds[0]);
+  taken->nested (taken->d->ctx);
+  driver_drain (taken->eventfds[0].fd);
+  taken->eventfds[0].calls = 0;
+  taken->thread = driver_thread_start (set_soon, &taken->eventfds[0]);
+}
+
+static void
+ready_again_after_a_call_in_another_prepare (Driver *d)
+{
+  static void (*const nested[]) (AioContext * ctx) = { poll_nested, look_nested, dispatch_nested };
+
+  for (guint i = 0; i < G_N_ELEMENTS (nested); i++)
+    {
+      Taken taken = { .d = d, .eventfds = eventfds_new (1), .nested = nested[i] };
+
+      eventfds_watch (d, taken.eventfds, 0, 1);
+      in_another_prepare (d, take_and_have_it_set_again_soon, &taken, &taken.eventfds[0].calls);
+      driver_thread_join (taken.thread);
+      driver_settle (d);
+      driver_assert_quiet (d, 10);
+      eventfds_unwatch (d, taken.eventfds, 0, 1);
+      eventfds_free (taken.eventfds, 1);
+    }
+}
+
 static void
 add_tests (void)
 {
@@ -234,6 +299,8 @@ add_tests (void)
   driver_add_monitor_for (AIO_MONITOR_AUTO, DRIVER_ATTACHED, "source-prepare",
                           "A7-monitor-changed-by-a-poll-in-another-prepare",
                           monitor_changed_by_a_poll_in_another_prepare);
+  driver_add_for (DRIVER_ATTACHED, "source-prepare", "A7-ready-again-after-a-call-in-another-prepare",
+                  ready_again_after_a_call_in_another_prepare);
 }
 
 int

@@ -37,13 +37,11 @@ struct _AioContext {
   GSource source; /* first: the context is the source */
 
   char *name;
-  _Atomic guint64 home;            /* the home thread's aio_thread_id(); stored while the context is idle */
-  _Atomic gboolean closed;         /* stored by home */
-  _Atomic guint pins;              /* any: foreign threads inside a call that outlives what it publishes */
-  AioContextLock lock;             /* of aio_context_acquire() */
-  GMainContext *main_context;      /* home: a reference, from the attach or the first prepare on */
-  GMainContext *left_main_context; /* home: the same after the detach, if somebody else has a reference to ctx */
-  guint glib_calls;                /* home: calls by GLib on the stack that run callbacks, each with a reference */
+  _Atomic guint64 home;                   /* the home thread's aio_thread_id(); stored while the context is idle */
+  _Atomic gboolean closed;                /* stored by home */
+  _Atomic guint pins;                     /* any: foreign threads inside a call that outlives what it publishes */
+  AioContextLock lock;                    /* of aio_context_acquire() */
+  GMainContext *main_context;             /* home: a reference, from the attach or the first prepare to the end */
   _Atomic gboolean foreign_thread_warned; /* any, once */
   _Atomic gboolean is_current;            /* stored by home: set as its thread's current context */
   _Atomic int dispatch_depth;             /* stored by home: polls and dispatches on the stack */

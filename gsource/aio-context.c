@@ -157,14 +157,17 @@ unref_main_context (gpointer main_context)
 }
 
 /*
- * Has the reference of a context that ends go once GLib has let go of the lock: when aio_context_unref() returns, or, if
- * it was another function that ended it, in the default main context.
+ * Has the reference of a context that ends go once GLib has let go of the lock, which it takes again when this context is
+ * finalized: when aio_context_unref() returns. If it was GLib itself that ended it, in an iteration, whoever iterates has
+ * a reference; if it was g_source_unref(), it goes in the default main context.
  */
 static void
 unref_main_context_later (GMainContext *main_context)
 {
   if (unref_depth > 0)
     left_main_contexts = g_slist_prepend (left_main_contexts, main_context);
+  else if (g_main_context_is_owner (main_context))
+    g_main_context_unref (main_context);
   else
     g_idle_add_full (G_PRIORITY_HIGH, unref_main_context, main_context, NULL);
 }
@@ -200,8 +203,6 @@ aio_context_finalize (AioContext *ctx)
   /* GLib holds on to the main context until this function has returned, but without a reference. */
   if (ctx->main_context)
     unref_main_context_later (ctx->main_context);
-  if (ctx->left_main_context)
-    unref_main_context_later (ctx->left_main_context);
 }
 
 /* For an error of the home thread's rule, if it is broken. */
@@ -228,30 +229,6 @@ gboolean
 aio_context_check_slowly (AioContext *ctx, const char *what, GError **error)
 {
   return check_home (ctx, what, error) && check_open (ctx, error);
-}
-
-/*
- * Whoever drops a reference to a source locks the main context that it was in, and GLib does not see to it that this
- * still exists. So it has to, until the last reference has gone; unless the caller's and those of GLib's calls,
- * all of the home thread, are the only ones.
- */
-static void
-detach (AioContext *ctx, guint n_own_refs)
-{
-  GMainContext *main_context = g_steal_pointer (&ctx->main_context);
-
-  g_source_destroy (&ctx->source);
-  atomic_fetch_and_explicit (&ctx->notify_me, ~1u, memory_order_relaxed);
-  if (!main_context)
-    return;
-  if ((guint) g_atomic_int_get ((gint *) &ctx->source.ref_count) > n_own_refs + ctx->glib_calls)
-    {
-      ctx->left_main_context = main_context;
-      return;
-    }
-  /* Another thread that has just dropped one may still hold the lock. */
-  g_main_context_is_owner (main_context);
-  g_main_context_unref (main_context);
 }
 
 /**
@@ -282,7 +259,7 @@ aio_context_close (AioContext *ctx, GError **error)
   aio_uring_run_completed (ctx);
   aio_context_clear_timers (ctx, FALSE);
   aio_context_clear_bhs (ctx, FALSE);
-  detach (ctx, 2);
+  aio_context_detach (ctx, NULL);
   if (g_private_get (&current_context) == ctx)
     aio_context_set_current (NULL, NULL);
   aio_context_unref (ctx);
@@ -377,9 +354,8 @@ aio_source_for_context (AioContext *ctx)
  * @priority: the priority of the source
  * @error: return location for an error
  *
- * Attaches the context to a main context, once in its life; until aio_context_detach() it holds a
- * reference to it, and beyond that until its own end if somebody else has a reference to the context
- * then. Home thread. Fails with %AIO_ERROR_ATTACHED, %AIO_ERROR_DETACHED, %AIO_ERROR_CLOSED, and with
+ * Attaches the context to a main context, once in its life; it holds a reference to it until its own
+ * end. Home thread. Fails with %AIO_ERROR_ATTACHED, %AIO_ERROR_DETACHED, %AIO_ERROR_CLOSED, and with
  * %AIO_ERROR_WRONG_THREAD also if another thread owns @main_context.
  *
  * Returns: whether it is attached
@@ -435,7 +411,12 @@ aio_context_detach (AioContext *ctx, GError **error)
   if (!check_home (ctx, "Detaching", error))
     return FALSE;
 
-  detach (ctx, 1);
+  /*
+   * The main context stays: who drops a reference to a source locks the main context that it was in, and GLib does not
+   * see to it that this still exists.
+   */
+  g_source_destroy (&ctx->source);
+  atomic_fetch_and_explicit (&ctx->notify_me, ~1u, memory_order_relaxed);
   return TRUE;
 }
 

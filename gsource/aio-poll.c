@@ -281,7 +281,7 @@ aio_context_prepare (AioContext *ctx)
   aio_context_apply_external (ctx);
   aio_fdmon_choose (ctx);
   aio_polling_prepare (ctx);
-  if (ctx->main_context)
+  if (ctx->main_context && !g_source_is_destroyed (&ctx->source))
     aio_context_fdmon (ctx)->gsource_prepare (ctx);
   return ctx->ready.head || ctx->completed.head;
 }

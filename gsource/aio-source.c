@@ -75,9 +75,7 @@ aio_source_prepare (GSource *source, int *timeout_ms)
 
   /* Only in an iteration that is nested in a handler's callback is there anything left to find anew. */
   aio_context_forget_ready (ctx);
-  ctx->glib_calls++;
   aio_context_prepare (ctx);
-  ctx->glib_calls--;
   timeout = aio_context_compute_timeout (ctx);
   AIO_SCHEDULE_POINT (ctx, GS_PREPARE_AFTER_TIMEOUT);
 
@@ -136,9 +134,7 @@ aio_source_dispatch (GSource *source, GSourceFunc callback G_GNUC_UNUSED, gpoint
   ctx->own_wakeup = FALSE; /* what is nested in a callback keeps its own account */
   callbacks_before = aio_context_n_callbacks (ctx);
   frees = aio_context_bh_queue_state (ctx) & AIO_BH_QUEUE_DELETED;
-  ctx->glib_calls++;
   aio_context_dispatch (ctx);
-  ctx->glib_calls--;
   if (own_wakeup && !frees && aio_context_n_callbacks (ctx) == callbacks_before)
     aio_counter_add (&ctx->stats.empty_iterations, 1);
   return G_SOURCE_CONTINUE;

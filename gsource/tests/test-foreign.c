@@ -342,13 +342,50 @@ the_main_context_stays_for_who_has_a_reference (Driver *d)
           aio_context_ref (l.ctx);
         g_assert_true (closes ? aio_context_close (l.ctx, NULL) : aio_context_detach (l.ctx, NULL));
         g_main_context_unref (main_context);
-        g_assert_cmpint (main_context_is_gone (witness), ==, !shared);
+        g_assert_false (main_context_is_gone (witness));
         aio_context_unref (l.ctx);
         g_assert_cmpint (main_context_is_gone (witness), ==, !shared);
         if (shared)
           driver_on_thread (drop_what_is_closed, &l);
         g_assert_true (main_context_is_gone (witness));
       }
+}
+
+/* A thread that drives a context which is somebody else's: it has no reference of its own. */
+
+typedef struct {
+  AioContext *ctx;
+  GSource *witness;
+  gboolean closes;
+} Lent;
+
+static void
+drive_and_leave (gpointer data)
+{
+  Lent *lent = data;
+  GMainContext *main_context = g_main_context_new ();
+
+  g_source_attach (lent->witness, main_context);
+  g_assert_true (aio_context_set_home (lent->ctx, NULL));
+  g_assert_true (aio_context_attach (lent->ctx, main_context, G_PRIORITY_DEFAULT, NULL));
+  g_main_context_iteration (main_context, FALSE);
+  g_assert_true (lent->closes ? aio_context_close (lent->ctx, NULL) : aio_context_detach (lent->ctx, NULL));
+  g_main_context_unref (main_context);
+}
+
+static void
+the_main_context_stays_for_who_has_lent_the_context (Driver *d)
+{
+  for (guint closes = 0; closes < 2; closes++)
+    {
+      g_autoptr (GSource) witness = g_timeout_source_new_seconds (1000);
+      Lent lent = { aio_context_new (NULL), witness, closes };
+
+      driver_on_thread (drive_and_leave, &lent);
+      g_assert_false (main_context_is_gone (witness));
+      aio_context_unref (lent.ctx);
+      g_assert_true (main_context_is_gone (witness));
+    }
 }
 
 /* A bottom half is about to be freed, and whoever has a reference does not know yet. */
@@ -758,6 +795,8 @@ add_tests (void)
               closed_at_home_and_finalized_by_another_thread);
   driver_add_bare ("foreign", "the-main-context-stays-for-who-has-a-reference",
                    the_main_context_stays_for_who_has_a_reference);
+  driver_add_bare ("foreign", "the-main-context-stays-for-who-has-lent-the-context",
+                   the_main_context_stays_for_who_has_lent_the_context);
   driver_add ("foreign", "B6-used-while-it-is-freed", used_while_it_is_freed);
   driver_add ("foreign", "A5-a-foreign-poll-consumes-nothing", a_foreign_poll_consumes_nothing);
   driver_add_for (DRIVER_POLL, "foreign", "home-is-handed-over-under-fire", home_is_handed_over_under_fire);

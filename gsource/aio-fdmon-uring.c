@@ -490,6 +490,9 @@ uring_gsource_prepare (AioContext *ctx)
       aio_fdmon_choose (ctx);
       aio_context_fdmon (ctx)->gsource_prepare (ctx);
     }
+  /* What has completed for nothing. */
+  else if (!ctx->ready.head)
+    wake_prepared_source (ctx);
 }
 
 static gboolean

@@ -160,6 +160,44 @@ replaced_when_its_cqe_has_come (Driver *d)
   changed_when_its_cqe_has_come (d, replace_raced, 1);
 }
 
+/* Its CQE is there, but another thread has read it: what comes next, while the home thread sleeps, is told. */
+
+static void
+drain_eventfd (gpointer data)
+{
+  driver_drain (((EventFd *) data)->fd);
+}
+
+static void
+set_eventfd_soon (gpointer data)
+{
+  g_usleep (20000);
+  eventfd_set (data);
+}
+
+static void
+drained_when_its_cqe_has_come (Driver *d)
+{
+  EventFd *eventfds = eventfds_new (1);
+  gboolean reached;
+  pthread_t thread;
+
+  eventfds_watch (d, eventfds, 0, 1);
+  driver_settle (d);
+  for (guint i = 0; i < 3; i++) /* what GLib owes itself */
+    driver_turn (d, FALSE);
+  eventfd_set (&eventfds[0]);
+  driver_interleave (d, AIO_POINT_URING_AFTER_CQE, 1, drain_eventfd, &eventfds[0], &reached);
+  thread = driver_thread_start (set_eventfd_soon, &eventfds[0]);
+  driver_run_until_count (d, &eventfds[0].calls, 1, 5000);
+  g_assert_true (reached);
+  driver_thread_join (thread);
+  driver_assert_quiet (d, 10);
+  g_assert_cmpint (eventfds[0].calls, ==, 1);
+  eventfds_unwatch (d, eventfds, 0, 1);
+  eventfds_free (eventfds, 1);
+}
+
 static void
 a_thousand_timeouts (Driver *d)
 {
@@ -553,6 +591,7 @@ add_tests (void)
   add ("F2-eighty-are-added-and-removed", eighty_are_added_and_removed);
   add ("F3-removed-when-its-cqe-has-come", removed_when_its_cqe_has_come);
   add ("F3-E3-replaced-when-its-cqe-has-come", replaced_when_its_cqe_has_come);
+  add ("F8-drained-when-its-cqe-has-come", drained_when_its_cqe_has_come);
   add_polled ("F4-a-thousand-timeouts", a_thousand_timeouts);
   add_polled ("F5-wait-returns-early", wait_returns_early);
   add ("F8-A14-undrained-is-reported-each-time", undrained_is_reported_each_time);

@@ -9,6 +9,8 @@
  * The ring has one one-shot poll for each handler. A poll that has completed is gone, so the handler is armed anew by
  * the next wait, which finds it again as long as it is ready: level-triggered. A poll carries the file descriptor and a
  * generation that belongs to this arming alone, so that a late CQE is never given to another handler, nor twice to one.
+ *
+ * Before the thread sleeps nobody is left to be armed; or, where GLib has computed its timeout already, it is woken.
  */
 
 #define RING_ENTRIES 128

@@ -152,7 +152,8 @@ napi_value IsArmed(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   Context* context = arguments.Get<Context>(0);
   if (context == nullptr || GetOpen(arguments.environment(), *context) == nullptr) return nullptr;
-  return ToValue(env, context->owned->IsArmed());
+  // Elsewhere than at home nobody can tell: who waits gets the error of the wait.
+  return ToValue(env, !aio_context_in_home_thread(context->owned->get()) || context->owned->IsArmed());
 }
 
 // contextPoll(context, blocking)

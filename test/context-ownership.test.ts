@@ -11,6 +11,10 @@ interface Owner {
   start(): void;
   owns(): boolean;
   finish(onlyTell?: boolean): void;
+  /** In a callback: the context for takeHome(). */
+  remember(): void;
+  /** Makes another thread its home. */
+  takeHome(): boolean;
 }
 
 const ownerPath = path.join(packageRoot, 'build/test_owner.node');
@@ -32,7 +36,7 @@ function ownElsewhere(ctx: AioContext): void {
 }
 
 describe('AioContext: ownership', () => {
-  withLoop('I5: is recursive, and ends with as many releases', ({ ctx }) => {
+  matrix('I5: is recursive, and ends with as many releases', ({ ctx }) => {
     for (let i = 0; i < 3; i++) ctx.acquire();
     startOwner(ctx);
     for (let i = 0; i < 3; i++) {
@@ -47,7 +51,7 @@ describe('AioContext: ownership', () => {
     }, notHeld);
   });
 
-  withLoop('releasing what nobody or another thread owns is an error that changes nothing', ({ ctx }) => {
+  matrix('releasing what nobody or another thread owns is an error that changes nothing', ({ ctx }) => {
     assert.throws(() => {
       ctx.release();
     }, notHeld);
@@ -121,6 +125,40 @@ describe('AioContext: ownership', () => {
       ctx.release();
     }, closedError);
   });
+
+  matrix(
+    'I8: driven where it is not at home: an error that changes nothing',
+    ({ ctx }) => {
+      ctx.scheduleOneshot(() => {
+        owner.remember();
+      });
+      ctx.poll(false);
+      assert.equal(owner.takeHome(), true);
+      let ran = false;
+      ctx.scheduleOneshot(() => (ran = true));
+      const before = ctx.stats();
+      assert.equal(ctx.inHomeThread, false);
+
+      for (const drive of [
+        () => ctx.poll(false),
+        () => ctx.poll(true),
+        () => {
+          ctx.waitWhile(() => !ran);
+        },
+      ])
+        assert.throws(drive, aioError('ERR_AIO_WRONG_THREAD'));
+      assert.deepEqual(ctx.stats(), before);
+      assert.equal(ran, false);
+
+      // Nobody drives it: it may come back.
+      const current = ctx.makeCurrent();
+      assert.equal(ctx.inHomeThread, true);
+      assert.equal(ctx.poll(true), true);
+      assert.equal(ran, true);
+      current[Symbol.dispose]();
+    },
+    { drivers: ['poll'] },
+  );
 
   it('terminating a Worker ends its wait', async () => {
     const lines = await scriptLines(

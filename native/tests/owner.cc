@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // For test/context-ownership.test.ts: a native thread that owns the context that is current on the caller's thread.
-// start(), owns(), finish(); one thread at a time in the process.
+// start(), owns(), finish(); one thread at a time in the process. And one that takes a context home: remember() in a
+// callback of it, then takeHome() outside.
 #include <aio-gsource.h>
 #include <node_api.h>
 
@@ -11,6 +12,7 @@ namespace {
 
 std::thread thread;
 std::atomic<bool> owns, finish;
+AioContext* remembered;
 
 void Own(AioContext* context) {
   aio_context_acquire(context);
@@ -45,13 +47,28 @@ napi_value Finish(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+napi_value Remember(napi_env, napi_callback_info) {
+  remembered = aio_context_ref(aio_context_get_current());
+  return nullptr;
+}
+
+// Whether the home of the context that was remembered is a thread that has ended by now.
+napi_value TakeHome(napi_env env, napi_callback_info) {
+  gboolean taken = FALSE;
+  std::thread([&taken] { taken = aio_context_set_home(remembered, nullptr); }).join();
+  aio_context_unref(remembered);
+  napi_value result = nullptr;
+  napi_get_boolean(env, taken, &result);
+  return result;
+}
+
 }  // namespace
 
 NAPI_MODULE_INIT() {
   const struct {
     const char* name;
     napi_callback callback;
-  } methods[] = {{"start", Start}, {"owns", Owns}, {"finish", Finish}};
+  } methods[] = {{"start", Start}, {"owns", Owns}, {"finish", Finish}, {"remember", Remember}, {"takeHome", TakeHome}};
   for (const auto& method : methods) {
     napi_value function = nullptr;
     napi_create_function(env, method.name, NAPI_AUTO_LENGTH, method.callback, nullptr, &function);

@@ -1,0 +1,92 @@
+// A context with nothing to do sleeps, whatever it has.
+import assert from 'node:assert/strict';
+
+import { Clock, EventNotifier } from 'aio-gsource';
+
+import { type Loop, matrix, slowdown, write } from './helpers.js';
+import { Producer } from './producer.js';
+
+const never = (): never => assert.fail('there is nothing to call for');
+
+/** Sleeps of each kind of pass, which only a timer ends: no wait too many, and no processor time. */
+function assertSleeps(loop: Loop): void {
+  const ms = 50;
+  for (let pass = 0; pass < (loop.driver === 'mixed' ? 4 : 1); pass++) {
+    let fired = false;
+    const timer = loop.ctx.timer(Clock.realtime, () => (fired = true));
+    timer.after(60_000);
+    loop.steps(8); // GLib looks at new descriptors once; a multiple of the kinds of passes
+    for (let turn = 0; turn < pass; turn++) loop.step();
+    timer.after(ms);
+    const before = loop.ctx.stats();
+    const cpu = process.cpuUsage();
+    loop.wait();
+    const { user, system } = process.cpuUsage(cpu);
+    const after = loop.ctx.stats();
+    timer.close();
+    for (let turn = pass + 1; turn < 4; turn++) loop.step();
+
+    assert.equal(fired, true, 'in one pass');
+    assert.deepEqual([after.timersFired - before.timersFired, after.bhsRun - before.bhsRun], [1, 0]);
+    assert.equal(after.handlersDispatched, before.handlersDispatched);
+    assert.equal(after.zeroWaits, before.zeroWaits);
+    assert.equal(after.emptyWaits, before.emptyWaits);
+    assert.equal(after.emptyIterations, before.emptyIterations);
+    assert.equal(after.eventfdWrites, before.eventfdWrites);
+    assert.ok(after.waits - before.waits <= 1);
+    // Of the whole process, in which there are others.
+    assert.ok((user + system) / 1000 < (ms / 2) * slowdown, `${String(user + system)} µs`);
+  }
+}
+
+describe('AioContext: idle', () => {
+  matrix('with quiet handlers and notifiers', (loop) => {
+    using notifier = new EventNotifier();
+    for (let i = 0; i < 40; i++) loop.ctx.setFdHandler(loop.pipe().read, { read: never });
+    loop.ctx.setEventNotifier(notifier, { read: never });
+    assertSleeps(loop);
+  });
+
+  matrix('D8: with polled handlers: poll mode is left', (loop) => {
+    using producer = new Producer(loop);
+    using other = new Producer(loop);
+    assertSleeps(loop);
+    producer.enterPollMode();
+    assertSleeps(loop);
+    assert.equal(loop.ctx.inspect().pollStarted, false);
+    assert.deepEqual([producer.begins, other.begins], [producer.ends, other.ends]);
+  });
+
+  matrix('with timers far away, on every clock', (loop) => {
+    using manual = { timer: loop.ctx.timer(Clock.manual(), never), [Symbol.dispose]: () => undefined };
+    manual.timer.after(1);
+    for (const clock of [Clock.realtime, Clock.virtual, Clock.host, Clock.virtualRt])
+      loop.ctx.timer(clock, never).after(3_600_000);
+    assertSleeps(loop);
+  });
+
+  matrix('H6: with external handlers that are ready, and held back', (loop) => {
+    const { read, write: end } = loop.pipe();
+    write(end, 'x');
+    loop.ctx.setFdHandler(read, { read: never, external: true });
+    loop.ctx.setFdHandler(loop.pipe().read, { poll: never, pollReady: never, external: true });
+    loop.ctx.setFdHandler(loop.pipe().read, { read: never });
+    loop.ctx.disableExternal();
+    assertSleeps(loop);
+  });
+
+  matrix('with what was taken back', (loop) => {
+    const { read, write: end } = loop.pipe();
+    write(end, 'x');
+    loop.ctx.setFdHandler(read, { read: never });
+    loop.ctx.setFdHandler(read, null);
+    const bh = loop.ctx.bh(never);
+    bh.schedule();
+    bh.cancel();
+    const timer = loop.ctx.timer(Clock.realtime, never);
+    timer.after(0);
+    timer.del();
+    loop.ctx.notify();
+    assertSleeps(loop);
+  });
+});

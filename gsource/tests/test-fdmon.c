@@ -17,6 +17,38 @@ monitor (Driver *d)
   return aio_context_get_monitor (d->ctx);
 }
 
+/* A14: what has not been told to the kernel yet is looked at by a poll that does not block. */
+
+static void
+looks_right_after_the_registration (Driver *d)
+{
+  static const AioFdHandler external = { .read = driver_count_read, .external = TRUE };
+
+  for (guint disabled = 0; disabled < 2; disabled++)
+    {
+      EventFd *eventfds = eventfds_new (2);
+      int held_back = 0;
+
+      if (disabled)
+        aio_context_disable_external (d->ctx);
+      for (int round = 1; round <= 5; round++)
+        {
+          eventfd_set (&eventfds[0]);
+          eventfd_set (&eventfds[1]);
+          eventfds_watch (d, eventfds, 0, 1);
+          g_assert_true (aio_context_set_fd_handler (d->ctx, eventfds[1].fd, &external, &held_back, NULL, NULL));
+          g_assert_true (driver_poll (d->ctx, FALSE));
+          g_assert_cmpint (eventfds[0].calls, ==, round);
+          g_assert_cmpint (held_back, ==, disabled ? 0 : round);
+          eventfds_unwatch (d, eventfds, 0, 2);
+          g_assert_false (driver_poll (d->ctx, FALSE));
+        }
+      if (disabled)
+        g_assert_true (aio_context_enable_external (d->ctx, NULL));
+      eventfds_free (eventfds, 2);
+    }
+}
+
 /* E7 */
 
 static void
@@ -286,6 +318,7 @@ e10_without_epoll_pwait2 (Driver *d)
 static void
 add_tests (void)
 {
+  driver_add ("fdmon", "A14-looks-right-after-the-registration", looks_right_after_the_registration);
   driver_add ("fdmon", "E7-a-file-and-a-directory-among-eventfds", a_file_and_a_directory_among_eventfds);
   driver_add ("fdmon", "E7-H6-an-external-file-is-held-back", an_external_file_is_held_back);
   driver_add ("fdmon", "E12-more-ready-than-one-wait-reports", more_ready_than_one_wait_reports);

@@ -449,13 +449,13 @@ four_visit_while_two_mutate (Driver *d)
 {
   pthread_t threads[VISITORS + MUTATORS];
   Torture t = { .guarded = 0 };
-  gint64 end_ms = driver_now_ms () + 1000;
+  gint64 end_ms = driver_now_ms () + 2000;
 
   aio_lock_count_init (&t.count);
   atomic_init (&t.published, node_new (0));
   for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
     threads[i] = driver_thread_start (i < VISITORS ? visit_and_leave : mutate, &t);
-  /* A second, and longer if one kind has not had its turn yet. */
+  /* Two seconds, and longer if one kind has not had its turn yet. */
   while (driver_now_ms () < end_ms || atomic_load (&t.visits) < 1000 || atomic_load (&t.mutations) < 1000)
     g_usleep (10000);
   atomic_store (&t.stop, TRUE);

@@ -729,7 +729,8 @@ live (Maker *m, AioContext *ctx, GMainContext *main_context, int fd)
 static void
 make_contexts (gpointer data)
 {
-  static const AioMonitor monitors[] = { AIO_MONITOR_POLL, AIO_MONITOR_EPOLL, AIO_MONITOR_AUTO };
+  static const AioMonitor monitors[] = { AIO_MONITOR_POLL, AIO_MONITOR_EPOLL, AIO_MONITOR_AUTO, AIO_MONITOR_IO_URING };
+  const guint n_monitors = G_N_ELEMENTS (monitors) - !driver_has_monitor (AIO_MONITOR_IO_URING);
   Maker *m = data;
   int fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
 
@@ -737,7 +738,7 @@ make_contexts (gpointer data)
     {
       g_autoptr (GMainContext) main_context = round % 2 ? g_main_context_new () : NULL;
       g_autoptr (GError) error = NULL;
-      AioContext *ctx = aio_context_new_full (NULL, monitors[round % G_N_ELEMENTS (monitors)], &error);
+      AioContext *ctx = aio_context_new_full (NULL, monitors[round / 2 % n_monitors], &error);
 
       g_assert_no_error (error);
       make_offer (&m->offers[m->number], aio_context_ref (ctx));

@@ -45,7 +45,7 @@ describe('AioContext: external handlers', () => {
     assert.deepEqual([calls(external), calls(own)], [[2], [4]]);
   });
 
-  withLoop('H2: enabling what is not disabled is an error', (loop) => {
+  matrix('H2: enabling what is not disabled is an error', (loop) => {
     const { ctx } = loop;
     assert.throws(() => {
       ctx.enableExternal();
@@ -198,7 +198,7 @@ describe('AioContext: external handlers', () => {
     assert.throws(() => ctx.disableExternal(), closedError);
   });
 
-  withLoop('nodeCheck says who would be called', ({ ctx }) => {
+  matrix('nodeCheck says who would be called', ({ ctx }) => {
     assert.deepEqual([nodeCheck(ctx, true), nodeCheck(ctx, false)], [true, true]);
     ctx.disableExternal();
     assert.deepEqual([nodeCheck(ctx, true), nodeCheck(ctx, false)], [false, true]);

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 
 import { AioContext, type AioStats, Clock, EventNotifier } from 'aio-gsource';
 
-import { matrix, underGlib, withLoop, write } from './helpers.js';
+import { drain, matrix, underGlib, withLoop, write } from './helpers.js';
 
 const nothing = (): void => undefined;
 
@@ -155,6 +155,28 @@ describe('AioContext: stats', () => {
     for (const notifier of notifiers.slice(1)) notifier.close();
     assert.deepEqual([gained(ctx, () => ctx.poll(false)).monitorSwitches, ctx.monitor], [1, 'poll']);
     notifiers[0]?.close();
+  });
+
+  matrix('sqes and cqes: of io_uring alone', (loop) => {
+    const { ctx } = loop;
+    const { read, write: end } = loop.pipe();
+    let reads = 0;
+    const { sqes = 0, cqes = 0 } = gained(ctx, () => {
+      ctx.setFdHandler(read, {
+        read: (fd) => {
+          drain(fd);
+          reads++;
+        },
+      });
+      loop.steps(4);
+      for (let i = 1; i <= 3; i++) {
+        write(end, 'x');
+        loop.until(() => reads === i);
+      }
+    });
+
+    if (ctx.monitor === 'io_uring') assert.ok(cqes >= 3 && sqes >= cqes, `${String(sqes)} ${String(cqes)}`);
+    else assert.deepEqual([sqes, cqes], [0, 0]);
   });
 
   matrix('dispatching: in callbacks only', (loop) => {

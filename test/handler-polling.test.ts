@@ -170,7 +170,7 @@ describe('FdHandler: polling', () => {
     assert.equal(loop.ctx.inspect().handlers.length, 1);
   });
 
-  withLoop('D3: the handler that replaces a polled one has a begin of its own', (loop) => {
+  matrix('D3: the handler that replaces a polled one has a begin of its own', (loop) => {
     using producer = new Producer(loop);
     producer.enterPollMode();
     producer.register();
@@ -287,7 +287,7 @@ describe('FdHandler: polling', () => {
     assert.equal(ctx.inspect().pollStarted, false);
   });
 
-  withLoop('D9: poll mode stays on as long as there is something to do', (loop) => {
+  matrix('D9: poll mode stays on as long as there is something to do', (loop) => {
     using producer = new Producer(loop);
     producer.enterPollMode();
 
@@ -576,7 +576,7 @@ describe('FdHandler: polling', () => {
     assert.deepEqual(loop.ctx.inspect().handlers, []);
   });
 
-  withLoop('what inspect() and stats() tell', (loop) => {
+  matrix('what inspect() and stats() tell', (loop) => {
     using producer = new Producer(loop);
     const of = (): unknown[] => {
       const { handlers, pollStarted, pollMaxNs } = loop.ctx.inspect();
@@ -655,7 +655,7 @@ describe('AioContext: setFdPoll', () => {
     polled,
   );
 
-  withLoop('outside of poll mode neither is, and it is they that are called next', (loop) => {
+  matrix('outside of poll mode neither is, and it is they that are called next', (loop) => {
     using producer = new Producer(loop);
     const calls: string[] = [];
     loop.ctx.setPollParams({ maxNs: 1_000_000 });
@@ -674,7 +674,7 @@ describe('AioContext: setFdPoll', () => {
     assert.deepEqual([producer.begins, producer.ends, ...calls], [0, 0, 'begin', 'end']);
   });
 
-  withLoop('null takes them away', (loop) => {
+  matrix('null takes them away', (loop) => {
     using producer = new Producer(loop);
     producer.enterPollMode();
     loop.ctx.setFdPoll(producer.fd, null, null);
@@ -685,7 +685,7 @@ describe('AioContext: setFdPoll', () => {
     assert.deepEqual([producer.begins, producer.ends], [1, 1]);
   });
 
-  withLoop('nothing happens without a handler, without its poll, or where it was removed', (loop) => {
+  matrix('nothing happens without a handler, without its poll, or where it was removed', (loop) => {
     const { read } = loop.pipe();
     const fail = (): never => assert.fail('not to be called');
     loop.ctx.setFdPoll(read, fail, fail);
@@ -753,7 +753,7 @@ describe('AioContext: setFdPoll', () => {
 });
 
 describe('AioContext: setPollParams', () => {
-  withLoop('numbers and bigints; what is left out is 0', (loop) => {
+  matrix('numbers and bigints; what is left out is 0', (loop) => {
     for (const maxNs of [0, 5, 2 ** 53 - 1, 0n, 32_768n, 2n ** 63n - 1n]) {
       loop.ctx.setPollParams({ maxNs });
       assert.equal(loop.ctx.inspect().pollMaxNs, BigInt(maxNs));
@@ -762,7 +762,7 @@ describe('AioContext: setPollParams', () => {
     loop.ctx.setPollParams({ maxNs: 5, grow: 0, shrink: 0 });
   });
 
-  withLoop('a bad one changes nothing', (loop) => {
+  matrix('a bad one changes nothing', (loop) => {
     loop.ctx.setPollParams({ maxNs: 7 });
     for (const bad of [{ maxNs: -1 }, { maxNs: 5, grow: -1 }, { maxNs: 5, shrink: 0.5 }])
       assert.throws(
@@ -803,7 +803,7 @@ describe('AioContext: setPollParams', () => {
     assert.equal(pollNsAfterKick(), 8000n);
   });
 
-  withLoop('0 is no polling, which is how a context begins', (loop) => {
+  matrix('0 is no polling, which is how a context begins', (loop) => {
     using producer = new Producer(loop);
     for (const set of [
       nothing,

@@ -181,13 +181,14 @@ export function withLoop(title: string, body: LoopBody): void {
   it(title, caseOf('poll', 'poll', body));
 }
 
-/** One case with a context that is attached to a main context of its own. */
+/** One case with a context that is attached to a main context of its own, under every monitor. */
 export function underGlib(title: string, body: (ctx: AioContext, main: MainContext) => void): void {
-  it(
+  matrix(
     title,
-    caseOf('glib', 'poll', ({ ctx, main }) => {
+    ({ ctx, main }) => {
       if (main) body(ctx, main);
-    }),
+    },
+    { drivers: ['glib'] },
   );
 }
 

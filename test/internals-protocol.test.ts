@@ -12,10 +12,10 @@ import {
   prepare,
 } from 'aio-gsource/internals';
 
-import { drain, underGlib, withLoop, write } from './helpers.js';
+import { drain, matrix, underGlib, write } from './helpers.js';
 
 describe('aio-gsource/internals', () => {
-  withLoop('bhPoll runs bottom halves, and nothing else', ({ ctx }) => {
+  matrix('bhPoll runs bottom halves, and nothing else', ({ ctx }) => {
     const order: string[] = [];
     ctx.scheduleOneshot(() => order.push('bottom half'));
     ctx.timer(Clock.manual(), () => order.push('timer')).modNs(0);
@@ -29,7 +29,7 @@ describe('aio-gsource/internals', () => {
     assert.deepEqual(order, ['bottom half', 'idle']);
   });
 
-  withLoop('dispatch runs what there is, without looking at descriptors', (loop) => {
+  matrix('dispatch runs what there is, without looking at descriptors', (loop) => {
     const { ctx } = loop;
     const { write: end } = loop.pipe();
     const order: string[] = [];
@@ -43,7 +43,7 @@ describe('aio-gsource/internals', () => {
     assert.deepEqual(order, ['bottom half', 'timer']);
   });
 
-  withLoop('computeTimeoutNs: -1, then the first timer, 10 ms for idle ones, 0 for work', ({ ctx }) => {
+  matrix('computeTimeoutNs: -1, then the first timer, 10 ms for idle ones, 0 for work', ({ ctx }) => {
     const clock = Clock.manual();
     assert.equal(computeTimeoutNs(ctx), -1n);
 
@@ -64,7 +64,7 @@ describe('aio-gsource/internals', () => {
     assert.equal(computeTimeoutNs(ctx), 0n);
   });
 
-  withLoop('computeTimeoutNs: the nearest of all clocks', ({ ctx }) => {
+  matrix('computeTimeoutNs: the nearest of all clocks', ({ ctx }) => {
     for (const clock of [Clock.realtime, Clock.virtual, Clock.host, Clock.virtualRt])
       ctx.timer(clock, () => undefined).after(clock === Clock.virtualRt ? 10 : 1000);
 
@@ -73,7 +73,7 @@ describe('aio-gsource/internals', () => {
     assert.ok(timeout > 0n && timeout <= 10_000_000n);
   });
 
-  withLoop('notified is set by notify, and taken by notifyAccept', ({ ctx }) => {
+  matrix('notified is set by notify, and taken by notifyAccept', ({ ctx }) => {
     assert.equal(notified(ctx), false);
     ctx.notify();
     assert.equal(notified(ctx), true);
@@ -94,7 +94,7 @@ describe('aio-gsource/internals', () => {
     assert.equal(prepare(ctx), false);
   });
 
-  withLoop('pending inside a handler: others that the same wait has found', (loop) => {
+  matrix('pending inside a handler: others that the same wait has found', (loop) => {
     const { ctx } = loop;
     const seen: boolean[] = [];
     for (let i = 0; i < 2; i++) {
@@ -129,7 +129,7 @@ describe('aio-gsource/internals', () => {
     assert.equal(ctx.stats().eventfdReads, 1);
   });
 
-  withLoop('notify_me is 0 in every callback of a poll', ({ ctx }) => {
+  matrix('notify_me is 0 in every callback of a poll', ({ ctx }) => {
     const seen: number[] = [];
     ctx.scheduleOneshot(() => seen.push(notifyMe(ctx)));
     ctx.timer(Clock.realtime, () => seen.push(notifyMe(ctx))).after(1);

@@ -141,7 +141,7 @@ describe('Timer: arming', () => {
     assert.equal(calls, 1);
   });
 
-  withLoop('G9: anticipate only moves earlier, and arms one that is not armed', (loop) => {
+  matrix('G9: anticipate only moves earlier, and arms one that is not armed', (loop) => {
     const timer = loop.ctx.timer(Clock.manual(), () => undefined);
 
     timer.anticipate(50);
@@ -176,7 +176,7 @@ describe('Timer: arming', () => {
     assert.ok(Clock.realtime.nowNs() >= due, 'never early');
   });
 
-  withLoop('G13: firing is progress', (loop) => {
+  matrix('G13: firing is progress', (loop) => {
     const clock = Clock.manual();
     const timer = loop.ctx.timer(clock, () => undefined);
 

@@ -6,7 +6,8 @@
  * stands for; files are in gsource/.
  *
  * Every statement is one atomic step. An access that is ordered by a read-modify-write in the code and is not in a
- * mutation is moved to the other side of it. The wake-up itself is spec/wakeup.pml: here a notification is never lost.
+ * mutation is moved to the other side of it. A thread's last step and the note that it is over are one: nobody can see
+ * what is between them. The wake-up itself is spec/wakeup.pml: here a notification is never lost.
  */
 #ifndef SECOND
 #define SECOND 1 /* what the second scheduler does: 0 nothing, 1 aio_bh_schedule(), 2 aio_bh_schedule_idle() */
@@ -256,9 +257,10 @@ active proctype first()
 #endif
 #if ONESHOTS != 2
     ENQUEUE(1, SCHEDULED, 0, old, head, 1);
-    UNREF(1);
-#endif
+    atomic { UNREF(1); n_done++ }
+#else
     n_done++
+#endif
 }
 
 #if SECOND
@@ -271,8 +273,7 @@ active proctype second()
 #else
     ENQUEUE(1, IDLE, 0, old, head, 0); /* aio_bh_schedule_idle() */
 #endif
-    UNREF(1);
-    n_done++
+    atomic { UNREF(1); n_done++ }
 }
 #endif
 
@@ -286,8 +287,7 @@ active [CANCELLERS] proctype canceller()
 #else
     d_step { flags[1] = flags[1] & ~(SCHEDULED | IDLE); asked = 0 }; /* aio_bh_cancel(): atomic_fetch_and() */
 #endif
-    UNREF(1);
-    n_done++
+    atomic { UNREF(1); n_done++ }
 }
 #endif
 
@@ -297,8 +297,7 @@ active [DELETERS] proctype deleter()
     byte old = 0, head = 0;
 
     DELETE(1, old, head);
-    UNREF(1);
-    n_done++
+    atomic { UNREF(1); n_done++ }
 }
 #endif
 

@@ -82,8 +82,9 @@ export const table = {
   'bottom-half': [
     ['', 'holds', 'two schedulers, a oneshot; callbacks that schedule, and a nested pass'],
     ['NESTS=0 RESCHEDULES=0 SECOND=2', 'holds', 'one of them schedules it idle'],
-    [`${small} CANCELLERS=1`, 'holds', 'and a canceller'],
-    [`${small} DELETERS=1`, 'holds', 'and a deleter'],
+    [`${small} CANCELLERS=1 DELETERS=1`, 'holds', 'two schedulers, a canceller and a deleter'],
+    [`${small} CANCELLERS=1`, 'holds', 'two schedulers and a canceller'],
+    [`${small} DELETERS=1`, 'holds', 'two schedulers and a deleter'],
     [`${small} SECOND=0 CANCELLERS=1 DELETERS=1`, 'holds', 'one scheduler, a canceller and a deleter'],
     [`${small} SECOND=0 DELETERS=2`, 'holds', 'two deleters'],
     ['ONESHOTS=0 SECOND=0 DELETERS=1', 'holds', 'deleted while its callback runs and nests'],

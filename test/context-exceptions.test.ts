@@ -6,6 +6,7 @@ import { bhPoll, dispatch } from 'aio-gsource/internals';
 import { callbackKinds as kinds } from './callback-kinds.js';
 import {
   aioError,
+  collectUntil,
   type Loop,
   matrix,
   runScript,
@@ -82,6 +83,32 @@ describe('AioContext: exceptions', () => {
       where,
     );
   }
+
+  matrix('C7: thrown in callbacks of each kind, nothing that they removed is kept', async (loop) => {
+    const { ctx } = loop;
+    const removed: WeakRef<object>[] = [];
+    for (const [kind, arm] of Object.entries(kinds)) {
+      if (kind === 'error handler') continue; // its number would be another's
+      const error = new Error(kind);
+      const { read } = loop.pipe();
+      ctx.setFdHandler(read, { read: () => undefined });
+      arm(loop, () => {
+        const handler = { read: () => undefined };
+        removed.push(new WeakRef(handler));
+        ctx.setFdHandler(read, handler);
+        ctx.setFdHandler(read, null);
+        throw error;
+      });
+      assert.equal(
+        thrownBy(() => loop.step()),
+        error,
+      );
+      assert.equal(ctx.stats().dispatching, false);
+    }
+
+    loop.steps(4);
+    await collectUntil(() => removed.every((handler) => handler.deref() === undefined));
+  });
 
   matrix('N5: several of one pass are an AggregateError, in their order', (loop) => {
     const names = armAll(loop, (kind) => {

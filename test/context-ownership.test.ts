@@ -4,7 +4,17 @@ import path from 'node:path';
 
 import { AioContext } from 'aio-gsource';
 
-import { aioError, closedError, matrix, packageRoot, runScript, scriptLines, withLoop } from './helpers.js';
+import {
+  aioError,
+  closedError,
+  drain,
+  matrix,
+  packageRoot,
+  runScript,
+  scriptLines,
+  withLoop,
+  write,
+} from './helpers.js';
 
 /** native/tests/owner.cc: a thread that acquires the current context, and releases it when told to. */
 interface Owner {
@@ -94,6 +104,28 @@ describe('AioContext: ownership', () => {
     startOwner(loop.ctx);
     loop.wait(); // for nothing else
     assert.equal(owner.owns(), false);
+    loop.ctx.release();
+    while (!owner.owns());
+    owner.finish();
+  });
+
+  matrix('I4: who waits stays out of a wait of the owner', (loop) => {
+    const { read, write: end } = loop.pipe();
+    let reads = 0;
+    loop.ctx.setFdHandler(read, {
+      read: (fd) => {
+        drain(fd);
+        reads++;
+      },
+    });
+    loop.ctx.acquire();
+    startOwner(loop.ctx);
+    loop.wait(); // until it waits
+    for (let i = 1; i <= 4; i++) {
+      write(end, 'x');
+      loop.until(() => reads === i);
+      assert.equal(owner.owns(), false);
+    }
     loop.ctx.release();
     while (!owner.owns());
     owner.finish();

@@ -6,6 +6,24 @@ import { tryRead } from 'aio-gsource/fds';
 import { drain, fill, matrix, packageRoot, write } from './helpers.js';
 
 describe('FdHandler: events', () => {
+  for (const disabled of [false, true])
+    matrix(
+      `A14: what is ready is found by a poll right after the registration (external ones ${disabled ? 'disabled' : 'enabled'})`,
+      (loop) => {
+        const { read, write: end } = loop.pipe();
+        write(end, 'x');
+        if (disabled) loop.ctx.disableExternal();
+        for (let i = 1; i <= 3; i++) {
+          let reads = 0;
+          loop.ctx.setFdHandler(read, { read: () => reads++ });
+          assert.equal(loop.ctx.poll(false), true);
+          assert.equal(reads, 1);
+          loop.ctx.setFdHandler(read, null);
+          assert.equal(loop.ctx.poll(false), false);
+        }
+      },
+    );
+
   matrix('a pipe that gets readable', (loop) => {
     const { read, write: end } = loop.pipe();
     const seen: [number, string][] = [];

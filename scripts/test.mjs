@@ -102,6 +102,8 @@ async function mochaTests(folder, more = {}) {
   const env = { ...process.env };
   delete env.DISPLAY;
   delete env.WAYLAND_DISPLAY;
+  // What the library finds wrong with itself, such as a lock that is not free at the end (C7), ends the process.
+  env.G_DEBUG = 'fatal-criticals';
   const settings = Object.entries(more).map(([name, value]) => `${name}=${value}`);
   const child = spawn(
     'scripts/with-display',

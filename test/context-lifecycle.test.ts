@@ -54,7 +54,7 @@ describe('AioContext: life', () => {
       }
     });
 
-  it('a named monitor that cannot be had: an error with the errno; auto does without', async () => {
+  it('F9: a named monitor that cannot be had: an error with the errno; auto does without', async () => {
     const lines = await scriptLines(
       'cjs',
       `const fs = require('node:fs');

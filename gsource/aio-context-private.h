@@ -244,6 +244,11 @@ aio_context_n_callbacks (AioContext *ctx)
          + aio_counter_get (&ctx->stats.timers_fired) + aio_counter_get (&ctx->stats.requests_completed);
 }
 
+/* Home thread: it is not the thread's current context any more, if it was. */
+void aio_context_drop_current (AioContext *ctx);
+
+gboolean aio_context_check_open (AioContext *ctx, GError **error);
+
 /* For an error, if this is not the home thread or the context is closed; @what is "Polling", … */
 gboolean aio_context_check_slowly (AioContext *ctx, const char *what, GError **error);
 

@@ -69,6 +69,9 @@ struct _AioHandlerTable {
 /* Inside a visit, or with list_lock held: how many entries the table has at least. It may be replaced meanwhile. */
 guint aio_context_table_size (AioContext *ctx);
 
+/* With list_lock held: puts @handler (or none) in the place of @old, which is what @fd had. */
+void aio_context_put_handler (AioContext *ctx, guint fd, AioHandler *old, AioHandler *handler);
+
 /* Inside a visit, or with list_lock held: the handler of @fd; NULL if it has none. */
 AioHandler *aio_context_get_handler (AioContext *ctx, guint fd);
 
@@ -118,6 +121,9 @@ aio_handler_is_watched (AioHandler *handler)
 {
   return handler->poll_fd.events != 0 && !handler->dead && !handler->parked && !handler->held_back;
 }
+
+/* Home thread: it is gone. */
+void aio_handler_unqueue (AioContext *ctx, AioHandler *handler);
 
 /* Home thread: whether it is held back has changed. */
 void aio_handler_set_held_back (AioContext *ctx, AioHandler *handler, gboolean held_back);

@@ -74,80 +74,6 @@ aio_handler_unref (AioHandler *handler)
   g_free (handler);
 }
 
-static void
-ready_append (AioReadyList *ready, AioHandler *handler)
-{
-  handler->queued = TRUE;
-  handler->prev_ready = ready->tail;
-  handler->next_ready = NULL;
-  if (ready->tail)
-    ready->tail->next_ready = handler;
-  else
-    ready->head = handler;
-  ready->tail = handler;
-}
-
-static void
-ready_remove (AioReadyList *ready, AioHandler *handler)
-{
-  handler->queued = FALSE;
-  if (handler->prev_ready)
-    handler->prev_ready->next_ready = handler->next_ready;
-  else
-    ready->head = handler->next_ready;
-  if (handler->next_ready)
-    handler->next_ready->prev_ready = handler->prev_ready;
-  else
-    ready->tail = handler->prev_ready;
-}
-
-/* Readiness in memory is kept for when the handler is not held back any more: nothing would find it again. */
-static void
-update_queued (AioContext *ctx, AioHandler *handler)
-{
-  gboolean ready = handler->revents || (handler->polling && handler->polling->found && !handler->held_back);
-
-  if (ready && !handler->queued)
-    ready_append (&ctx->ready, handler);
-  else if (!ready && handler->queued)
-    ready_remove (&ctx->ready, handler);
-}
-
-void
-aio_handler_set_ready (AioContext *ctx, AioHandler *handler, gushort revents)
-{
-  handler->revents = revents & (handler->poll_fd.events | G_IO_NVAL);
-  update_queued (ctx, handler);
-}
-
-void
-aio_handler_set_found (AioContext *ctx, AioHandler *handler)
-{
-  handler->polling->found = TRUE;
-  update_queued (ctx, handler);
-}
-
-void
-aio_handler_set_held_back (AioContext *ctx, AioHandler *handler, gboolean held_back)
-{
-  handler->held_back = held_back;
-  aio_context_fdmon (ctx)->update (ctx, handler);
-  update_queued (ctx, handler);
-}
-
-void
-aio_context_forget_ready (AioContext *ctx)
-{
-  AioHandler *handler, *next;
-
-  for (handler = ctx->ready.head; handler; handler = next)
-    {
-      next = handler->next_ready;
-      if (!(handler->revents & G_IO_NVAL))
-        aio_handler_set_ready (ctx, handler, 0);
-    }
-}
-
 /* With list_lock held. */
 static void
 note_change (AioContext *ctx, AioHandler *handler)
@@ -211,8 +137,7 @@ aio_context_apply_changes (AioContext *ctx)
         }
       else if (deleted)
         {
-          if (handler->queued)
-            ready_remove (&ctx->ready, handler);
+          aio_handler_unqueue (ctx, handler);
           if (handler->monitored)
             {
               handler->monitored = FALSE;
@@ -225,96 +150,6 @@ aio_context_apply_changes (AioContext *ctx)
       if (!deleted && handler->polling)
         aio_polling_apply_functions (ctx, handler);
     }
-}
-
-guint
-aio_context_table_size (AioContext *ctx)
-{
-  AioHandlerTable *table = atomic_load_explicit (&ctx->handlers, memory_order_acquire);
-
-  return table ? table->size : 0;
-}
-
-AioHandler *
-aio_context_get_handler (AioContext *ctx, guint fd)
-{
-  AioHandlerTable *table = atomic_load_explicit (&ctx->handlers, memory_order_acquire);
-
-  return table && fd < table->size ? atomic_load_explicit (&table->entries[fd], memory_order_acquire) : NULL;
-}
-
-AioHandler *
-aio_context_find_handler (AioContext *ctx, int fd, guint32 generation)
-{
-  AioHandler *handler = aio_context_get_handler (ctx, (guint) fd);
-
-  return handler && handler->monitored && handler->generation == generation ? handler : NULL;
-}
-
-static void
-free_tables (AioHandlerTable *table)
-{
-  while (table)
-    {
-      AioHandlerTable *next = table->next_retired;
-
-      g_free (table);
-      table = next;
-    }
-}
-
-void
-aio_context_leave_and_free_tables (AioContext *ctx)
-{
-  AioHandlerTable *retired;
-
-  if (!aio_lock_count_dec_and_lock (&ctx->list_lock))
-    return;
-  retired = atomic_load_explicit (&ctx->retired_handlers, memory_order_relaxed);
-  atomic_store_explicit (&ctx->retired_handlers, NULL, memory_order_relaxed);
-  aio_lock_count_unlock (&ctx->list_lock);
-  free_tables (retired);
-}
-
-void
-aio_context_free_tables (AioContext *ctx)
-{
-  free_tables (atomic_load_explicit (&ctx->retired_handlers, memory_order_relaxed));
-  g_free (atomic_load_explicit (&ctx->handlers, memory_order_relaxed));
-}
-
-/* With list_lock held: has a table that is large enough for @fd take the place of the one there is. */
-static void
-grow_table (AioContext *ctx, guint fd)
-{
-  AioHandlerTable *old = atomic_load_explicit (&ctx->handlers, memory_order_relaxed);
-  guint old_size = old ? old->size : 0, size = MAX (fd + 1, old_size * 2);
-  AioHandlerTable *table = g_malloc0 (sizeof *table + (gsize) size * sizeof table->entries[0]);
-
-  table->size = size;
-  for (guint i = 0; i < old_size; i++)
-    atomic_init (&table->entries[i], atomic_load_explicit (&old->entries[i], memory_order_relaxed));
-  atomic_store_explicit (&ctx->handlers, table, memory_order_release);
-  if (!old)
-    return;
-  old->next_retired = atomic_load_explicit (&ctx->retired_handlers, memory_order_relaxed);
-  atomic_store_explicit (&ctx->retired_handlers, old, memory_order_relaxed);
-}
-
-/* With list_lock held: puts @handler (or none) in the place of @old, which is what @fd had. */
-static void
-table_put (AioContext *ctx, guint fd, AioHandler *old, AioHandler *handler)
-{
-  guint n = atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed);
-  guint n_disable = atomic_load_explicit (&ctx->poll_disable_cnt, memory_order_relaxed);
-
-  n_disable += (handler && !handler->polling) - (old && !old->polling);
-  atomic_store_explicit (&ctx->poll_disable_cnt, n_disable, memory_order_relaxed);
-  if (fd >= aio_context_table_size (ctx))
-    grow_table (ctx, fd);
-  atomic_store_explicit (&atomic_load_explicit (&ctx->handlers, memory_order_relaxed)->entries[fd], handler,
-                         memory_order_release);
-  atomic_store_explicit (&ctx->n_handlers, n + (handler != NULL) - (old != NULL), memory_order_release);
 }
 
 /* FALSE if @handler is none that can be put there, for the context is closed. */
@@ -340,7 +175,7 @@ set_handler (AioContext *ctx, int fd, AioHandler *handler)
     note_change (ctx, handler);
   /* Last: a visitor that misses the old one sees that there are changes. */
   if (old || handler)
-    table_put (ctx, (guint) fd, old, handler);
+    aio_context_put_handler (ctx, (guint) fd, old, handler);
   aio_context_unlock_lists (ctx);
 
   if (!old && !handler)
@@ -531,142 +366,6 @@ aio_context_set_fd_func (AioContext *ctx, int fd, GIOCondition condition, AioFdF
   fd_func = g_new (FdFunc, 1);
   *fd_func = (FdFunc){ func, data, destroy };
   return aio_context_set_fd_handler (ctx, fd, &handler, fd_func, fd_func_free, error);
-}
-
-static void
-report_dead (AioContext *ctx, AioHandler *handler)
-{
-  g_autoptr (GError) error = NULL;
-  int fd = handler->poll_fd.fd;
-
-  handler->dead = TRUE;
-  aio_context_fdmon (ctx)->update (ctx, handler);
-  if (handler->polling)
-    aio_polling_remove (ctx, handler);
-  if (atomic_load_explicit (&handler->deleted, memory_order_acquire)) /* its poll_end has removed it */
-    return;
-  aio_set_system_error (&error, EBADF, "poll", "AioContext %s: fd %d was closed while handler %s watched it", ctx->name,
-                        fd, *handler->name ? handler->name : "(unnamed)");
-  if (handler->funcs.error)
-    handler->funcs.error (fd, error, handler->data);
-  else
-    g_warning ("%s", error->message);
-}
-
-/*
- * Home thread: what a callback before it may have changed. Readiness is dropped only of a handler that is marked as
- * held back, for that it is looked at anew later depends on the mark.
- */
-static gboolean
-may_be_called (AioContext *ctx, AioHandler *handler)
-{
-  if (handler->external)
-    aio_context_apply_external (ctx);
-  return !handler->held_back && !atomic_load_explicit (&handler->deleted, memory_order_acquire);
-}
-
-/* It is not asked meanwhile: its poll function would still say yes in a nested poll. */
-static void
-call_poll_ready (AioContext *ctx, AioHandler *handler)
-{
-  guint8 busy = handler->polling->busy;
-
-  aio_counter_add (&ctx->stats.handlers_dispatched, 1);
-  handler->polling->busy = TRUE;
-  handler->polling->ready (handler->poll_fd.fd, handler->data);
-  handler->polling->busy = busy;
-}
-
-/*
- * The callbacks in their order; each may have removed the handler or held it back. Whether one was called. @found: its
- * poll function has said that it is ready.
- */
-static gboolean
-call_handler (AioContext *ctx, AioHandler *handler, gushort revents, gboolean found)
-{
-  gboolean readable = revents & (G_IO_IN | G_IO_HUP | G_IO_ERR);
-  gboolean writable = revents & (G_IO_OUT | G_IO_ERR) || (revents & G_IO_HUP && !handler->funcs.read);
-  gboolean progress = FALSE;
-
-  if (!may_be_called (ctx, handler))
-    {
-      if (found && handler->held_back)
-        aio_handler_set_found (ctx, handler);
-      return FALSE;
-    }
-  if (revents & G_IO_NVAL)
-    {
-      report_dead (ctx, handler);
-      return TRUE;
-    }
-  if (handler->funcs.read && readable)
-    {
-      aio_counter_add (&ctx->stats.handlers_dispatched, 1);
-      handler->funcs.read (handler->poll_fd.fd, handler->data);
-      progress = TRUE;
-    }
-  if (handler->funcs.write && writable && may_be_called (ctx, handler))
-    {
-      aio_counter_add (&ctx->stats.handlers_dispatched, 1);
-      handler->funcs.write (handler->poll_fd.fd, handler->data);
-      progress = TRUE;
-    }
-  /* What its file descriptor told as well is told once. That it can be written says nothing of what poll has found. */
-  if (found && !(handler->funcs.read && readable))
-    {
-      if (may_be_called (ctx, handler))
-        {
-          call_poll_ready (ctx, handler);
-          progress = TRUE;
-        }
-      else if (handler->held_back)
-        aio_handler_set_found (ctx, handler);
-    }
-  return progress;
-}
-
-/* Home thread: a handler too deep in itself is not watched until it has come back a level. */
-static void
-set_depth (AioContext *ctx, AioHandler *handler, int depth)
-{
-  gboolean parked = depth >= AIO_HANDLER_MAX_DEPTH;
-
-  handler->depth = depth;
-  if (handler->parked == parked)
-    return;
-  handler->parked = parked;
-  if (handler->monitored)
-    aio_context_fdmon (ctx)->update (ctx, handler);
-}
-
-gboolean
-aio_context_dispatch_ready (AioContext *ctx)
-{
-  const gint64 block_ns = ctx->block_ns; /* a nested poll has its own */
-  gboolean progress = FALSE;
-  AioHandler *handler;
-
-  aio_context_apply_changes (ctx);
-  while ((handler = ctx->ready.head))
-    {
-      gushort revents = handler->revents;
-      gboolean found = handler->polling && handler->polling->found;
-
-      ready_remove (&ctx->ready, aio_handler_ref (handler));
-      handler->revents = 0;
-      if (handler->polling)
-        {
-          handler->polling->found = FALSE;
-          aio_polling_note_dispatch (ctx, handler, block_ns);
-        }
-      set_depth (ctx, handler, handler->depth + 1);
-      progress |= call_handler (ctx, handler, revents, found);
-      set_depth (ctx, handler, handler->depth - 1);
-      aio_handler_unref (handler);
-    }
-  if (G_UNLIKELY (ctx->poll_aio_handlers.ns_stale))
-    aio_polling_update_ns (ctx);
-  return progress;
 }
 
 /* Home thread, which alone frees them: the first handler from @fd on. Other threads may have the table move. */

@@ -368,16 +368,19 @@ aio_context_set_fd_func (AioContext *ctx, int fd, GIOCondition condition, AioFdF
   return aio_context_set_fd_handler (ctx, fd, &handler, fd_func, fd_func_free, error);
 }
 
-/* Home thread, which alone frees them: the first handler from @fd on. Other threads may have the table move. */
+/*
+ * Home thread, which alone frees them: the first handler from @fd on. With the lock: a thread that had found the context
+ * open has put its handler there by then.
+ */
 static AioHandler *
 next_handler (AioContext *ctx, guint fd)
 {
   AioHandler *handler = NULL;
 
-  aio_context_visit (ctx);
+  aio_context_lock_lists (ctx);
   while (!handler && fd < aio_context_table_size (ctx))
     handler = aio_context_get_handler (ctx, fd++);
-  aio_context_leave_visit (ctx);
+  aio_context_unlock_lists (ctx);
   return handler;
 }
 

@@ -154,6 +154,17 @@ driver_gate_await (DriverGate *gate)
   pthread_mutex_unlock (&gate->lock);
 }
 
+gboolean
+driver_gate_was_reached (DriverGate *gate)
+{
+  gboolean reached;
+
+  pthread_mutex_lock (&gate->lock);
+  reached = gate->state != GATE_WAITING;
+  pthread_mutex_unlock (&gate->lock);
+  return reached;
+}
+
 void
 driver_gate_open (DriverGate *gate)
 {

@@ -106,7 +106,8 @@ void driver_interleave (Driver *d, AioPoint point, guint skip, void (*func) (gpo
 typedef struct _DriverGate DriverGate;
 
 DriverGate *driver_gate_new (AioContext *ctx, AioPoint point);
-void driver_gate_await (DriverGate *gate); /* until a thread stands at the gate */
+void driver_gate_await (DriverGate *gate);           /* until a thread stands at the gate */
+gboolean driver_gate_was_reached (DriverGate *gate); /* whether one does or did */
 void driver_gate_open (DriverGate *gate);
 void driver_gate_free (DriverGate *gate, AioContext *ctx); /* @ctx NULL: it is gone already */
 

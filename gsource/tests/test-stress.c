@@ -9,7 +9,7 @@
  * schedules for each driver and monitor.
  */
 
-#define SCHEDULES 200000
+#define SCHEDULES 350000
 #define N_PRODUCERS 3
 #define N_ITEMS 4
 #define LONGEST_BURST 48

@@ -201,9 +201,14 @@ schedule_first_once_asleep (gpointer data)
 {
   Overtaking *o = data;
 
-  while (aio_context_get_notify_me (o->first.d->ctx) == 0)
-    g_usleep (1000);
-  schedule_late (&o->first);
+  /* Once more if bit 0 was left from before: then home may have been awake, and nobody was at the gate. */
+  do
+    {
+      while (aio_context_get_notify_me (o->first.d->ctx) == 0)
+        g_usleep (1000);
+      schedule_late (&o->first);
+    }
+  while (!driver_gate_was_reached (o->gate));
 }
 
 static void
@@ -232,7 +237,7 @@ notifier_held_before_the_eventfd_is_overtaken (Driver *d)
   threads[0] = driver_thread_start (schedule_first_once_asleep, &o);
   threads[1] = driver_thread_start (overtake, &o);
   driver_run_until_count (d, &o.second.runs, 1, 5000);
-  g_assert_cmpint (o.first.runs, ==, 1);
+  g_assert_cmpint (o.first.runs, >=, 1);
 
   /* The eventfd that is written too late costs one wake-up and no more. */
   driver_gate_open (o.gate);

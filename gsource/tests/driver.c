@@ -108,10 +108,10 @@ assert_as_before (guint fds_before, guint threads_before)
     print_fds ();
   g_assert_cmpuint (fds_after, ==, fds_before);
 
-  /* A joined thread leaves /proc a moment after it was joined. */
-  for (guint tries = 0; count_entries ("/proc/self/task") != threads_before && tries < 1000; tries++)
+  /* A joined thread leaves /proc a moment after it was joined; one of the case before may have been counted. */
+  for (guint tries = 0; count_entries ("/proc/self/task") > threads_before && tries < 1000; tries++)
     g_usleep (1000);
-  g_assert_cmpuint (count_entries ("/proc/self/task"), ==, threads_before);
+  g_assert_cmpuint (count_entries ("/proc/self/task"), <=, threads_before);
 }
 
 /* A case */

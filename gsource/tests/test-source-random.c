@@ -25,7 +25,7 @@ typedef struct {
   gboolean called; /* since then */
   guint budget;    /* actions left */
   guint depth;     /* of callbacks */
-  guint preparing; /* prepares of the other source on the stack, where GLib must not be called */
+  guint preparing; /* prepares that are, or may be, on the stack, where GLib must not be called */
 } Run;
 
 typedef struct {
@@ -77,8 +77,11 @@ act_rarely (int fd, gpointer data)
   Run *run = ((Watch *) data)->run;
 
   (void) fd;
+  /* It may be the prepare of the context itself that ends polling. */
+  run->preparing++;
   if (g_rand_int_range (run->random, 0, 8) == 0)
     act_nested (run);
+  run->preparing--;
 }
 
 static void

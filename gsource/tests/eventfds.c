@@ -2,6 +2,7 @@
 #include "eventfds.h"
 
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 EventFd *
@@ -90,4 +91,18 @@ driver_assert_quiet (Driver *d, guint most_waits)
   g_assert_cmpuint (after.waits - before.waits + after.prepares - before.prepares, <, most_waits);
   g_assert_cmpuint (after.handlers_dispatched, ==, before.handlers_dispatched);
   aio_timer_free (timer);
+}
+
+gboolean
+eventfds_may_open (guint n)
+{
+  struct rlimit limit;
+
+  g_assert_no_errno (getrlimit (RLIMIT_NOFILE, &limit));
+  if (limit.rlim_cur >= n)
+    return TRUE;
+  if (limit.rlim_max < n)
+    return FALSE;
+  limit.rlim_cur = n;
+  return setrlimit (RLIMIT_NOFILE, &limit) == 0;
 }

@@ -26,3 +26,6 @@ void eventfds_assert_all_called (Driver *d, EventFd *eventfds, guint n, guint tu
 
 /* Nothing but a timer in 200 ms, and fewer than @most_waits waits and prepares. */
 void driver_assert_quiet (Driver *d, guint most_waits);
+
+/* Whether the process may have so many file descriptors; the limit is raised if need be. */
+gboolean eventfds_may_open (guint n);

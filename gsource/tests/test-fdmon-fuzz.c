@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /*
@@ -210,21 +209,6 @@ turn_until_none_is_due (Fuzz *fuzz)
     }
 }
 
-/* Whether the process may have so many open; the limit is raised if need be. */
-static gboolean
-may_open (rlim_t n)
-{
-  struct rlimit limit;
-
-  g_assert_no_errno (getrlimit (RLIMIT_NOFILE, &limit));
-  if (limit.rlim_cur >= n)
-    return TRUE;
-  if (limit.rlim_max < n)
-    return FALSE;
-  limit.rlim_cur = n;
-  return setrlimit (RLIMIT_NOFILE, &limit) == 0;
-}
-
 static guint32
 seed (void)
 {
@@ -241,7 +225,7 @@ additions_and_removals_at_random (Driver *d)
   EventFd *eventfds;
   guint goal = 0;
 
-  if (!may_open (N_FDS + 100))
+  if (!eventfds_may_open (N_FDS + 100))
     {
       g_test_skip ("RLIMIT_NOFILE allows too few file descriptors");
       g_rand_free (fuzz.random);

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/resource.h>
 
 /* A ring that is too small, a kernel that has none, or no room (F6, F7, F9) */
 
@@ -41,20 +40,6 @@ swap_out_small_ring (Driver *d, AioContext *own)
   d->ctx = own;
 }
 
-static gboolean
-may_open (rlim_t n)
-{
-  struct rlimit limit;
-
-  g_assert_no_errno (getrlimit (RLIMIT_NOFILE, &limit));
-  if (limit.rlim_cur >= n)
-    return TRUE;
-  if (limit.rlim_max < n)
-    return FALSE;
-  limit.rlim_cur = n;
-  return setrlimit (RLIMIT_NOFILE, &limit) == 0;
-}
-
 /* F6, F7: all of them ready at once, before they are armed and after */
 static void
 ten_thousand_on_a_ring_of_eight (Driver *d)
@@ -65,7 +50,7 @@ ten_thousand_on_a_ring_of_eight (Driver *d)
   AioContext *own;
   EventFd *eventfds;
 
-  if (!may_open (N + 100))
+  if (!eventfds_may_open (N + 100))
     {
       g_test_skip ("RLIMIT_NOFILE allows too few file descriptors");
       return;

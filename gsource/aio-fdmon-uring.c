@@ -529,6 +529,46 @@ uring_gsource_check (AioContext *ctx, gboolean take G_GNUC_UNUSED)
   return ctx->ready.head != NULL;
 }
 
+/* In a visit. */
+static gboolean
+is_of_somebody (AioContext *ctx, const struct io_uring_cqe *cqe)
+{
+  AioFdMonUring *mon = ctx->fdmon_uring;
+
+  if (cqe->user_data == AIO_URING_IGNORED)
+    return FALSE;
+  return (cqe->user_data & AIO_URING_REQUEST) || cqe->user_data == mon->notifier.data
+         || cqe->user_data == mon->wall_clock.data
+         || aio_context_find_handler (ctx, (guint32) cqe->user_data, cqe->user_data >> 32);
+}
+
+/*
+ * Whether a completion has to be looked at. Those of a handler that was removed tell nothing: to wait for their sake
+ * would end poll mode with each removal.
+ */
+static gboolean
+has_news (AioContext *ctx)
+{
+  struct io_uring *ring = &ctx->fdmon_uring->ring;
+  struct io_uring_cqe *cqe;
+  gboolean news = FALSE;
+  guint head, n = 0;
+
+  if (io_uring_cq_ready (ring) == 0)
+    return io_uring_cq_has_overflow (ring);
+  aio_context_visit (ctx);
+  io_uring_for_each_cqe (ring, head, cqe)
+  {
+    if ((news = is_of_somebody (ctx, cqe)))
+      break;
+    n++;
+  }
+  aio_context_leave_visit (ctx);
+  io_uring_cq_advance (ring, n);
+  aio_counter_add (&ctx->stats.cqes, n);
+  return news || io_uring_cq_has_overflow (ring);
+}
+
 static gboolean
 uring_need_wait (AioContext *ctx)
 {
@@ -543,8 +583,7 @@ uring_need_wait (AioContext *ctx)
         return TRUE;
     }
   /* To be armed: what was found to make room. */
-  return mon->to_arm->len > 0 || mon->notifier.ready || mon->wall_clock.ready || io_uring_cq_ready (&mon->ring) > 0
-         || io_uring_cq_has_overflow (&mon->ring);
+  return mon->to_arm->len > 0 || mon->notifier.ready || mon->wall_clock.ready || has_news (ctx);
 }
 
 const AioFdMonOps aio_fdmon_uring_ops = {

@@ -2,6 +2,7 @@
 #include "aio-context-private.h"
 #include "aio-fdmon-uring-private.h"
 #include "eventfds.h"
+#include "producer.h"
 #include "shims.h"
 
 #include <errno.h>
@@ -480,6 +481,46 @@ need_wait_looks_without_a_system_call (Driver *d)
   eventfds_free (eventfds, 3);
 }
 
+static gboolean
+never (int fd G_GNUC_UNUSED, gpointer data G_GNUC_UNUSED)
+{
+  return FALSE;
+}
+
+/* Another handler comes or goes before each poll, so that there is always something to be submitted. */
+static void
+something_queued_leaves_poll_mode_on (Driver *d)
+{
+  EventFd *eventfds = eventfds_new (3);
+  Producer producer;
+
+  producer_start (&producer, d);
+  producer_enter_poll_mode (&producer);
+  for (int i = 0; i < 100; i++)
+    {
+      static const AioFdHandler quiet = { .read = driver_count_read, .poll = never, .poll_ready = driver_count_read };
+      const guint64 waits = driver_stats (d).waits;
+      const int found = producer.found;
+      EventFd *other = &eventfds[i % 3];
+
+      g_assert_true (
+          aio_context_set_fd_handler (d->ctx, other->fd, i % 6 < 3 ? &quiet : NULL, &other->calls, NULL, NULL));
+      producer_event (&producer);
+      g_assert_true (driver_poll (d->ctx, TRUE));
+      g_assert_cmpint (producer.found, ==, found + 1);
+      g_assert_cmpuint (driver_stats (d).waits, ==, waits);
+    }
+  g_assert_cmpint (producer.begins, ==, 1);
+  g_assert_cmpint (producer.ends, ==, 0);
+  g_assert_cmpint (eventfds[0].calls + eventfds[1].calls + eventfds[2].calls, ==, 0);
+  g_assert_cmpuint (uring (d)->to_arm->len, ==, 0);
+  g_assert_cmpuint (uring (d)->to_cancel->len, ==, 0);
+
+  eventfds_unwatch (d, eventfds, 0, 3);
+  producer_stop (&producer);
+  eventfds_free (eventfds, 3);
+}
+
 static void
 generations_begin_again (Driver *d)
 {
@@ -601,6 +642,7 @@ add_tests (void)
   add ("E4-removed-and-closed-is-closed", removed_and_closed_is_closed);
   add_polled ("the-thread-that-armed-them-ends", the_thread_that_armed_them_ends);
   add_polled ("F12-need-wait-looks-without-a-system-call", need_wait_looks_without_a_system_call);
+  add ("F12-something-queued-leaves-poll-mode-on", something_queued_leaves_poll_mode_on);
   add ("E5-generations-begin-again", generations_begin_again);
   add ("F14-a-child-leaves-the-ring-alone", a_child_leaves_the_ring_alone);
 }

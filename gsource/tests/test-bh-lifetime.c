@@ -280,6 +280,7 @@ asleep (AioContext *ctx)
 typedef struct {
   AioContext *ctx;
   AioBh *bh;
+  gint64 deleted_ms;
 } Deletion;
 
 static void
@@ -289,19 +290,30 @@ delete_once_asleep (gpointer data)
 
   while (!asleep (deletion->ctx))
     g_usleep (1000);
+  deletion->deleted_ms = driver_now_ms ();
   aio_bh_delete (deletion->bh);
 }
 
 static void
 deleted_by_another_thread_while_the_loop_sleeps (Driver *d)
 {
+  gint64 shortest_ms = G_MAXINT64;
   int destroyed = 0;
-  Deletion deletion = { d->ctx, aio_bh_new_full (d->ctx, "victim", driver_count, &destroyed, driver_count) };
-  pthread_t thread = driver_thread_start (delete_once_asleep, &deletion);
 
-  driver_run_until_count (d, &destroyed, 1, 5000);
-  driver_thread_join (thread);
-  g_assert_cmpuint (driver_stats (d).eventfd_writes, <=, 1);
+  /* The bar is for the context, and the best of three is not about what else the machine does. */
+  for (int round = 1; round <= 3; round++)
+    {
+      Deletion deletion = { d->ctx, aio_bh_new_full (d->ctx, "victim", driver_count, &destroyed, driver_count), 0 };
+      pthread_t thread;
+
+      driver_settle (d);
+      thread = driver_thread_start (delete_once_asleep, &deletion);
+      driver_run_until_count (d, &destroyed, round, 5000);
+      driver_thread_join (thread);
+      shortest_ms = MIN (shortest_ms, driver_now_ms () - deletion.deleted_ms);
+    }
+  g_assert_cmpint (shortest_ms, <, 50);
+  g_assert_cmpuint (driver_stats (d).eventfd_writes, <=, 3);
 }
 
 static void

@@ -237,27 +237,43 @@ static void
 idle_runs_within_ten_milliseconds_and_is_no_progress (Driver *d)
 {
   int runs = 0, normal_runs = 0;
-  gint64 start_ms;
+  gint64 shortest_ms = G_MAXINT64;
   AioBh *bh = aio_bh_new (d->ctx, driver_count, &runs);
   AioBh *normal = aio_bh_new (d->ctx, driver_count, &normal_runs);
 
-  aio_bh_schedule_idle (bh);
-  g_assert_true (aio_bh_is_scheduled (bh));
-  aio_context_notify_accept (d->ctx); /* or the poll would not wait at all */
-  start_ms = driver_now_ms ();
-  g_assert_false (driver_poll (d->ctx, TRUE));
-  g_assert_cmpint (runs, ==, 1);
-  g_assert_cmpint (driver_now_ms () - start_ms, <, 1000); /* nothing else would have ended it */
-  g_assert_cmpuint (driver_stats (d).waits, ==, 1);
+  /* Nothing else would end the wait. The best of three is not about what else the machine does. */
+  for (int round = 1; round <= 3; round++)
+    {
+      gint64 start_ms;
 
-  aio_bh_schedule_idle (bh);
-  driver_run_until_count (d, &runs, 2, 1000);
+      aio_bh_schedule_idle (bh);
+      g_assert_true (aio_bh_is_scheduled (bh));
+      aio_context_notify_accept (d->ctx); /* or the poll would not wait at all */
+      start_ms = driver_now_ms ();
+      g_assert_false (driver_poll (d->ctx, TRUE));
+      shortest_ms = MIN (shortest_ms, driver_now_ms () - start_ms);
+      g_assert_cmpint (runs, ==, round);
+      g_assert_cmpuint (driver_stats (d).waits, ==, round);
+    }
+  g_assert_cmpint (shortest_ms, <=, 15);
+
+  /* Nor under the driver at hand. */
+  shortest_ms = G_MAXINT64;
+  for (int round = 4; round <= 6; round++)
+    {
+      gint64 start_ms = driver_now_ms ();
+
+      aio_bh_schedule_idle (bh);
+      driver_run_until_count (d, &runs, round, 1000);
+      shortest_ms = MIN (shortest_ms, driver_now_ms () - start_ms);
+    }
+  g_assert_cmpint (shortest_ms, <=, 15);
 
   /* Beside other work it does not wait. */
   aio_bh_schedule_idle (bh);
   aio_bh_schedule (normal);
   driver_turn (d, TRUE);
-  g_assert_cmpint (runs, ==, 3);
+  g_assert_cmpint (runs, ==, 7);
   g_assert_cmpint (normal_runs, ==, 1);
 
   aio_bh_delete (bh);

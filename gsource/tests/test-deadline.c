@@ -534,15 +534,26 @@ modify_once_asleep (gpointer data)
 static void
 made_earlier_by_another_thread (Driver *d)
 {
-  int fired = 0;
-  Change change = { d->ctx, aio_timer_new (d->ctx, realtime (), AIO_TIMER_SCALE_NS, driver_count, &fired), 0 };
-  pthread_t thread;
+  Shot shot = { .clock = realtime () };
+  Change change = { d->ctx, aio_timer_new (d->ctx, realtime (), AIO_TIMER_SCALE_NS, note_lateness, &shot), 0 };
+  gint64 least = G_MAXINT64;
 
-  aio_timer_mod_ns (change.timer, aio_clock_get_ns (realtime ()) + 10000 * MS);
-  thread = driver_thread_start (modify_once_asleep, &change);
-  driver_run_until_count (d, &fired, 1, 5000);
-  g_assert_cmpint (aio_clock_get_ns (realtime ()), >=, change.expire);
-  driver_thread_join (thread);
+  /* The bar is for the context, and the best of three is not about what else the machine does. */
+  for (int round = 1; round <= 3; round++)
+    {
+      pthread_t thread;
+
+      aio_timer_mod_ns (change.timer, aio_clock_get_ns (realtime ()) + 10000 * MS);
+      driver_settle (d);
+      thread = driver_thread_start (modify_once_asleep, &change);
+      shot.expire = 0;
+      driver_run_until_count (d, &shot.fired, round, 5000);
+      driver_thread_join (thread);
+      /* Of the clock itself, for another thread set the deadline */
+      g_assert_cmpint (shot.late, >=, change.expire);
+      least = MIN (least, shot.late - change.expire);
+    }
+  g_assert_cmpint (least, <, 10 * MS);
   aio_timer_free (change.timer);
 }
 

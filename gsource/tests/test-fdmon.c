@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 /* What the monitors promise about many file descriptors, and about those that cannot be watched */
@@ -315,6 +316,75 @@ e10_without_epoll_pwait2 (Driver *d)
   shim_stop ();
 }
 
+/* E11: whatever lay on the stack during a wait is written over before the next, at another depth. */
+
+#define DEAD 16384
+
+__attribute__ ((noinline)) static void
+write_over_dead_frames (guint8 with)
+{
+  guint8 dead[DEAD];
+
+  memset (dead, with, sizeof dead);
+  __asm__ volatile("" : : "r"(dead) : "memory");
+}
+
+__attribute__ ((noinline)) static void
+turn_deeper (Driver *d, gboolean blocking)
+{
+  guint8 deeper[1000];
+
+  memset (deeper, 0xff, sizeof deeper);
+  __asm__ volatile("" : : "r"(deeper) : "memory");
+  driver_turn (d, blocking);
+}
+
+static void
+a_wait_leaves_nothing_of_its_frame (Driver *d)
+{
+  enum {
+    N = 70,
+    ROUNDS = 50
+  };
+  AioClock *clock = aio_clock_get (AIO_CLOCK_REALTIME);
+  EventFd *eventfds = eventfds_new (N);
+  AioTimer *timer;
+  int fired = 0;
+
+  eventfds_watch (d, eventfds, 0, N);
+  timer = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, driver_count, &fired);
+  for (int round = 0; round < ROUNDS; round++)
+    {
+      EventFd *one = &eventfds[round % N];
+      const int calls = one->calls;
+      gint64 expire = aio_clock_get_ns (clock) + 500 * US;
+
+      /* One that only a timer ends, in time */
+      aio_timer_mod_ns (timer, expire);
+      write_over_dead_frames (0xff);
+      driver_run_until_count (d, &fired, round + 1, 5000);
+      g_assert_cmpint (aio_clock_get_ns (clock), >=, expire);
+      write_over_dead_frames (0);
+
+      /* One that finds something, deeper */
+      eventfd_set (one);
+      turn_deeper (d, TRUE);
+      g_assert_cmpint (one->calls, ==, calls + 1);
+      write_over_dead_frames (0xa5);
+
+      /* And one with a change before it */
+      eventfds_unwatch (d, eventfds, round % N, round % N + 1);
+      eventfds_watch (d, eventfds, round % N, round % N + 1);
+      write_over_dead_frames (0x5a);
+      turn_deeper (d, FALSE);
+      g_assert_cmpint (one->calls, ==, calls + 1);
+    }
+  aio_timer_free (timer);
+  driver_assert_quiet (d, 10);
+  eventfds_unwatch (d, eventfds, 0, N);
+  eventfds_free (eventfds, N);
+}
+
 static void
 add_tests (void)
 {
@@ -324,6 +394,7 @@ add_tests (void)
   driver_add ("fdmon", "E12-more-ready-than-one-wait-reports", more_ready_than_one_wait_reports);
   driver_add_for (DRIVER_ATTACHED, "fdmon", "E15-glib-polls-one-fd-for-all", glib_polls_one_fd_for_all);
   driver_add ("fdmon", "E17-order-of-calls", order_of_calls);
+  driver_add ("fdmon", "E11-a-wait-leaves-nothing-of-its-frame", a_wait_leaves_nothing_of_its_frame);
   driver_add ("fdmon", "E10-short-timer-among-many-fds", e10_by_epoll_pwait2);
   driver_add ("fdmon-without-epoll_pwait2", "E10-short-timer-among-many-fds", e10_without_epoll_pwait2);
 }

@@ -458,6 +458,42 @@ changed_while_the_loop_sleeps (Driver *d)
   driver_close_pair (fds);
 }
 
+/* A11: on another thread each change of the set is a notification, and removing what is not there is no change. */
+
+static void
+set_as_told (gpointer data)
+{
+  static const AioFdHandler handler = { .read = note_and_drain };
+  Watched *w = data;
+
+  g_assert_true (aio_context_set_fd_handler (w->d->ctx, w->fd, w->calls ? &handler : NULL, w, NULL, NULL));
+}
+
+static void
+every_change_and_nothing_else_notifies (Driver *d)
+{
+  static const struct {
+    gboolean add, notifies;
+  } steps[] = { { FALSE, FALSE }, { TRUE, TRUE }, { TRUE, TRUE }, { FALSE, TRUE }, { FALSE, FALSE } };
+  Watched w = { .d = d };
+  int fds[2];
+
+  driver_pipe (fds);
+  w.fd = fds[0];
+  for (guint round = 0; round < 3; round++)
+    for (guint i = 0; i < G_N_ELEMENTS (steps); i++)
+      {
+        aio_context_notify_accept (d->ctx);
+        w.calls = steps[i].add;
+        driver_on_thread (set_as_told, &w);
+        g_assert_cmpint (aio_context_get_notified (d->ctx), ==, steps[i].notifies);
+        if (round > 0)
+          driver_turn (d, FALSE);
+      }
+  driver_settle (d);
+  driver_close_pair (fds);
+}
+
 static void
 add_tests (void)
 {
@@ -471,6 +507,7 @@ add_tests (void)
               removed_by_another_thread_while_it_is_added);
   driver_add ("handler-change", "E2-added-in-a-callback-waits-for-the-next-turn",
               added_in_a_callback_waits_for_the_next_turn);
+  driver_add ("handler-change", "A11-every-change-and-nothing-else-notifies", every_change_and_nothing_else_notifies);
   driver_add ("handler-change", "A11-added-by-another-thread-wakes-the-loop", added_by_another_thread_wakes_the_loop);
 }
 

@@ -343,7 +343,7 @@ add_tests (void)
   driver_add_monitor (AIO_MONITOR_AUTO, "limits", "N11-E9-outgrown-without-a-fd-left", outgrown_without_a_fd_left);
   driver_add ("limits", "the-highest-number", the_highest_number);
   driver_add_monitor_for (AIO_MONITOR_POLL, DRIVER_POLL, "limits", "refused-by-poll", refused_by_poll);
-  driver_add ("limits", "A16-a-thousand-signals-a-second", a_thousand_signals_a_second);
+  driver_add ("limits", "A16-F5-a-thousand-signals-a-second", a_thousand_signals_a_second);
 }
 
 int

@@ -522,6 +522,55 @@ misuse_elsewhere (gpointer data)
   release (d->ctx);
 }
 
+/* I1: who waits would keep home, which has to get in, from ever doing what is waited for. */
+static gboolean
+always (gpointer data)
+{
+  return TRUE;
+}
+
+static void
+wait_as_the_owner_elsewhere (gpointer data)
+{
+  Driver *d = data;
+  gint64 start_ms = driver_now_ms ();
+
+  aio_context_acquire (d->ctx);
+  aio_context_acquire (d->ctx);
+  for (guint how = 0; how < 3; how++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      if (how == 0)
+        g_assert_false (aio_context_wait_while (d->ctx, always, NULL, &error));
+      else if (how == 1)
+        g_assert_false (aio_context_poll (d->ctx, TRUE, &error));
+      else
+        g_assert_false (aio_context_poll_for (d->ctx, -1, NULL, &error));
+      g_assert_error (error, AIO_ERROR, AIO_ERROR_WRONG_THREAD);
+    }
+  g_assert_cmpint (driver_now_ms () - start_ms, <, 2000);
+
+  /* It owns the context as often as before. */
+  release (d->ctx);
+  driver_on_thread (cannot_get_in, d->ctx);
+  release (d->ctx);
+  ASSERT_RELEASE_FAILS (d->ctx, AIO_ERROR_NOT_HELD);
+}
+
+static void
+waiting_as_the_owner_elsewhere_is_an_error (Driver *d)
+{
+  int runs = 0;
+
+  aio_context_schedule_oneshot (d->ctx, driver_count, &runs);
+  driver_on_thread (wait_as_the_owner_elsewhere, d);
+  g_assert_cmpint (runs, ==, 0);
+  driver_on_thread (get_in, d->ctx);
+  g_assert_true (driver_turn (d, TRUE));
+  g_assert_cmpint (runs, ==, 1);
+}
+
 static void
 foreign_poll_and_second_current_are_errors (Driver *d)
 {
@@ -567,6 +616,7 @@ add_tests (void)
   driver_add_bare ("ownership", "a-thread-that-ends-after-what-it-owned", a_thread_that_ends_after_what_it_owned);
   driver_add_for (DRIVER_POLL, "ownership", "a-closed-context-is-acquired-like-any-other",
                   a_closed_context_is_acquired_like_any_other);
+  driver_add ("ownership", "I1-waiting-as-the-owner-elsewhere-is-an-error", waiting_as_the_owner_elsewhere_is_an_error);
   driver_add ("ownership", "I8-foreign-poll-and-second-current-are-errors", foreign_poll_and_second_current_are_errors);
 }
 

@@ -78,16 +78,32 @@ schedule_and_poll_twice (gpointer data)
   driver_poll (n->d->ctx, FALSE);
 }
 
+/* What is called in another source's prepare has a timer armed for 50 ms later, of which GLib has to hear. */
+static void
+timer_armed_in_another_prepare (Driver *d, void (*nested) (gpointer data))
+{
+  AioClock *clock = aio_clock_get (AIO_CLOCK_REALTIME);
+  gint64 shortest = G_MAXINT64;
+
+  /* The bar is for the context, and the best of three is not about what else the machine does. */
+  for (guint round = 0; round < 3; round++)
+    {
+      Nested n = { .d = d };
+
+      n.timer = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, driver_count, &n.fired);
+      in_another_prepare (d, nested, &n, &n.fired);
+      g_assert_cmpint (n.expire, >, 0);
+      g_assert_cmpint (aio_clock_get_ns (clock), >=, n.expire);
+      shortest = MIN (shortest, aio_clock_get_ns (clock) - (n.expire - 50 * MS));
+      aio_timer_free (n.timer);
+    }
+  g_assert_cmpint (shortest, <, 150 * MS);
+}
+
 static void
 timer_armed_by_a_poll_in_another_prepare (Driver *d)
 {
-  AioClock *clock = aio_clock_get (AIO_CLOCK_REALTIME);
-  Nested n = { .d = d };
-
-  n.timer = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, driver_count, &n.fired);
-  in_another_prepare (d, schedule_and_poll_twice, &n, &n.fired);
-  g_assert_cmpint (n.expire, >, 0);
-  aio_timer_free (n.timer);
+  timer_armed_in_another_prepare (d, schedule_and_poll_twice);
 }
 
 static void
@@ -111,12 +127,7 @@ have_another_thread_schedule_and_poll_twice (gpointer data)
 static void
 wakeup_of_another_thread_taken_by_a_poll_in_another_prepare (Driver *d)
 {
-  AioClock *clock = aio_clock_get (AIO_CLOCK_REALTIME);
-  Nested n = { .d = d };
-
-  n.timer = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, driver_count, &n.fired);
-  in_another_prepare (d, have_another_thread_schedule_and_poll_twice, &n, &n.fired);
-  aio_timer_free (n.timer);
+  timer_armed_in_another_prepare (d, have_another_thread_schedule_and_poll_twice);
 }
 
 static void

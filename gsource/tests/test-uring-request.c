@@ -200,6 +200,49 @@ nested (Driver *d)
   g_assert_cmpint (chain.completed, ==, 5);
 }
 
+/* C4: they complete together, and each waits for the one behind it. */
+
+#define LINKS 4
+
+typedef struct {
+  Request request; /* first */
+  Request *next;
+  int *order;
+  int number;
+} Link;
+
+static void
+await_next (gpointer data)
+{
+  Link *link = data;
+  AioStats stats = driver_stats (link->request.d);
+
+  /* All have come in one batch. */
+  g_assert_cmpuint (stats.cqes, >=, LINKS);
+  if (link->next)
+    driver_run_until_count (link->request.d, &link->next->completed, 1, 1000);
+  g_assert_cmpint ((*link->order)++, ==, LINKS - 1 - link->number);
+}
+
+static void
+a_completion_waits_for_others_of_its_batch (Driver *d)
+{
+  Link links[LINKS];
+  int order = 0;
+
+  for (int i = 0; i < LINKS; i++)
+    {
+      links[i] = (Link){ request_on (d, -1), i + 1 < LINKS ? &links[i + 1].request : NULL, &order, i };
+      links[i].request.then = await_next;
+      add (&links[i].request);
+    }
+  /* The outermost is called first, and returns last. */
+  driver_run_until_count (d, &order, LINKS, 1000);
+  for (guint i = 0; i < LINKS; i++)
+    g_assert_cmpint (links[i].request.completed, ==, 1);
+  g_assert_false (aio_uring_has_requests (d->ctx));
+}
+
 static void
 many_on_a_small_ring (Driver *d)
 {
@@ -352,6 +395,7 @@ add_tests (void)
   add_case (DRIVER_GLIB, "F11-queued-in-anothers-prepare", queued_in_anothers_prepare);
   add_case (DRIVER_GLIB, "F11-queued-in-anothers-dispatch", queued_in_anothers_dispatch);
   add_case (DRIVER_ANY, "nested", nested);
+  add_case (DRIVER_ANY, "C4-a-completion-waits-for-others-of-its-batch", a_completion_waits_for_others_of_its_batch);
   add_case (DRIVER_ANY, "F6-many-on-a-small-ring", many_on_a_small_ring);
   add_case (DRIVER_ANY, "ended-by-close", ended_by_close);
   add_case (DRIVER_ANY, "ended-by-the-last-reference", ended_by_the_last_reference);

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 
 import { Clock, EventNotifier } from 'aio-gsource';
 
-import { type Loop, matrix, slowdown, write } from './helpers.js';
+import { type Loop, matrix, scriptLines, slowdown, write } from './helpers.js';
 import { Producer } from './producer.js';
 
 /** The processor time of this thread, in nanoseconds; V8 has others, which compile and collect. */
@@ -44,7 +44,46 @@ function assertSleeps(loop: Loop): void {
   }
 }
 
+/** What turns until `fired` is set, in a script with a context \`ctx\` that is attached to \`main\`. */
+const loops: Record<string, string> = {
+  'ctx.poll()': 'while (!fired) ctx.poll(true);',
+  'main.iteration()': 'while (!fired) main.iteration(true);',
+  "node-gtk's loop": `const gi = require('node-gtk'); const GLib = gi.require('GLib', '2.0');
+    require('node-gtk/lib/loop.js').start();
+    const loop = GLib.MainLoop.new(null, false); timer.onFired = () => loop.quit(); loop.run();`,
+};
+
 describe('AioContext: idle', () => {
+  // Its handles are libuv's, and those of a Worker are watched all the time.
+  it('N3: two seconds beside a Worker take less than a fiftieth of the processor', async () => {
+    const used = await Promise.all(
+      Object.values(loops).map((turn) =>
+        scriptLines(
+          'cjs',
+          `const { readFileSync } = require('node:fs'); const { Worker } = require('node:worker_threads');
+          const cpuMs = () => Number(readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ')[0]) / 1e6;
+          const worker = new Worker(\`require('node:worker_threads').parentPort.on('message', () => {})\`, { eval: true });
+          worker.on('message', () => {});
+          worker.once('online', () => setTimeout(() => {
+            const ctx = new aio.AioContext(); const main = aio.MainContext.default(); ctx.attach(main);
+            let fired = false; const timer = { onFired() {} };
+            const clock = ctx.timer(aio.Clock.realtime, () => { fired = true; timer.onFired(); });
+            clock.after(2000);
+            const before = cpuMs();
+            ${turn}
+            console.log(cpuMs() - before, fired); process.exit(0);
+          }, 100));`,
+        ),
+      ),
+    );
+
+    for (const [i, name] of Object.keys(loops).entries()) {
+      const [ms, fired] = (used[i]?.[0] ?? '').split(' ');
+      assert.equal(fired, 'true', name);
+      assert.ok(Number(ms) > 0 && Number(ms) < 40 * slowdown, `${name}: ${String(ms)} ms`);
+    }
+  });
+
   matrix('with quiet handlers and notifiers', (loop) => {
     using notifier = new EventNotifier();
     for (let i = 0; i < 40; i++) loop.ctx.setFdHandler(loop.pipe().read, { read: never });

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs';
+import { setImmediate as immediate } from 'node:timers/promises';
+import { MessageChannel } from 'node:worker_threads';
 
 import { AioContext, Clock, EventNotifier } from 'aio-gsource';
 import { notified } from 'aio-gsource/internals';
@@ -93,6 +96,58 @@ describe('AioContext: poll and notify', () => {
     ctx.notify();
     assert.equal(ctx.poll(true), false);
   });
+
+  /** Calls it in a callback of libuv, or in what Node runs between two of them. */
+  const places: Record<string, (call: () => void) => void> = {
+    timeout: (call) => setTimeout(call, 0),
+    immediate: (call) => setImmediate(call),
+    'file callback': (call) => {
+      readFile('/dev/null', call);
+    },
+    message: (call) => {
+      const { port1, port2 } = new MessageChannel();
+      port2.once('message', () => {
+        port2.close();
+        call();
+      });
+      port1.postMessage(null);
+    },
+    tick: (call) => {
+      process.nextTick(call);
+    },
+    promise: (call) => {
+      void Promise.resolve().then(call);
+    },
+  };
+
+  for (const [name, enter] of Object.entries(places))
+    matrix(
+      `N9: a blocking poll inside Node's loop (${name}), with another inside: what is Node's waits, then goes on`,
+      async (loop) => {
+        const { ctx } = loop;
+        let nodes = 0;
+        let nested = 0;
+        const during = await new Promise<number>((resolve) => {
+          enter(() => {
+            setTimeout(() => nodes++, 0);
+            setImmediate(() => nodes++);
+            readFile('/dev/null', () => nodes++);
+            const deadline = ctx.timer(Clock.realtime, () => {
+              deadline.after(5);
+              if (nested++ === 0) loop.wait();
+            });
+            deadline.after(5);
+            loop.until(() => nested >= 3);
+            deadline.close();
+            resolve(nodes);
+          });
+        });
+
+        assert.equal(during, 0);
+        while (nodes < 3) await immediate();
+      },
+      { drivers: ['poll', 'glib'], monitors: ['poll'] },
+    );
 
   withLoop('a blocking poll returns after one wait', ({ ctx }) => {
     const clock = Clock.realtime;

@@ -119,7 +119,7 @@ describe('Contexts of many threads', function () {
   });
 
   for (const monitor of monitors)
-    it(`terminated in a nested blocking poll in a callback of each kind, all at once (${monitor})`, async () => {
+    it(`N7: terminated in a nested blocking poll in a callback of each kind, all at once (${monitor})`, async () => {
       const kinds: Record<string, string> = {
         'bottom half': 'ctx.bh(hang).schedule();',
         'idle bottom half': 'ctx.bh(hang).scheduleIdle();',

@@ -65,7 +65,7 @@ describe('Process exit', function () {
   });
 
   for (const [name, arm] of Object.entries(callbacks)) {
-    it(`process.exit() in a ${name}, driven by poll and by an iteration`, async () => {
+    it(`N7: process.exit() in a ${name}, driven by poll and by an iteration`, async () => {
       const script = (drive: string): string =>
         `${armAll} armAll(); const end = () => { process.exit(7); }; ${arm} for (;;) ${drive}`;
       const results = await Promise.all([
@@ -77,7 +77,7 @@ describe('Process exit', function () {
         assert.deepEqual({ code, signal, stderr }, { code: 7, signal: null, stderr: '' });
     });
 
-    it(`worker.terminate() from, and process.exit() in, a ${name} of a Worker`, async () => {
+    it(`N7: worker.terminate() from, and process.exit() in, a ${name} of a Worker`, async () => {
       const lines = await scriptLines(
         'cjs',
         `const { Worker } = require('node:worker_threads');
@@ -98,6 +98,32 @@ describe('Process exit', function () {
       assert.deepEqual(lines, ['exit 5', 'terminate 1', 'false']);
     });
   }
+
+  it('N7: a hundred Workers, four at a time, that exit or are terminated in a callback of each kind', async () => {
+    const lines = await scriptLines(
+      'cjs',
+      `const { readdirSync } = require('node:fs'); const { Worker } = require('node:worker_threads');
+      const kinds = ${JSON.stringify(Object.values(callbacks))};
+      const ends = ["require('node:worker_threads').parentPort.postMessage(0);", 'process.exit(5);'];
+      const source = (run) => \`const aio = require('aio-gsource'); const fds = require('aio-gsource/fds');
+        ${armAll.replaceAll('`', '\\`')} armAll(); const end = () => { \${ends[run % 2]} return false; };
+        \${kinds[(run >> 1) % kinds.length]} for (;;) \${run % 3 ? 'ctx.poll(true)' : 'main.iteration(true)'};\`;
+      const codes = { 1: 0, 5: 0 }; let next = 0;
+      const work = () => next < 100 && new Promise((resolve, reject) => {
+        const worker = new Worker(source(next++), { eval: true, execArgv: ['--no-warnings'] });
+        worker.on('message', () => worker.terminate()).on('error', reject);
+        worker.on('exit', (code) => { codes[code]++; resolve(); });
+      }).then(work);
+      const ctx = new aio.AioContext(); let ran = 0;
+      Promise.all([work(), work(), work(), work()]).then(() => {
+        ctx.scheduleOneshot(() => { ran++; }); ctx.poll(false); ctx.close();
+        console.log(JSON.stringify(codes), ran, readdirSync('/proc/self/task').length < 20);
+      });`,
+      { timeout: 19_000 },
+    );
+
+    assert.deepEqual(lines, ['{"1":50,"5":50} 1 true']);
+  });
 
   it('process.exit() in a callback that the loop of node-gtk drives', async () => {
     const { code, signal, stderr } = await runScript(

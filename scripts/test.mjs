@@ -18,6 +18,7 @@ const suites = {
   valgrind: ['C tests under valgrind', valgrindTests],
   release: ['what is in the release builds', () => settle(checkRelease('build'), 0)],
   spin: ['Spin models', spinModels],
+  hazards: ['which tests each hazard has', hazardTable],
   'asan-ts': ['mocha under ASan', sanitizedMochaTests],
   ts: ['mocha', () => mochaTests('.')],
 };
@@ -69,6 +70,12 @@ async function spinModels() {
   const status = await new Promise((resolve) => child.on('close', resolve));
   const figure = (pattern) => output.match(pattern)?.length ?? 0;
   return settle({ passed: figure(/^ok /gm), failed: figure(/^not ok /gm), skipped: 0 }, status);
+}
+
+// One case: that the page and the tests agree.
+function hazardTable() {
+  const status = run(process.execPath, ['scripts/hazards.mjs']);
+  return settle({ ...none(), passed: status === 0 ? 1 : 0 }, status);
 }
 
 function sanitizedTests(sanitizer) {

@@ -359,9 +359,11 @@ a_wait_leaves_nothing_of_its_frame (Driver *d)
       const int calls = one->calls;
       gint64 expire = aio_clock_get_ns (clock) + 500 * US;
 
-      /* One that only a timer ends, in time */
+      /* One that only a timer ends, in time, each time at another depth */
       aio_timer_mod_ns (timer, expire);
       write_over_dead_frames (0xff);
+      while (fired == round && round % 2)
+        turn_deeper (d, TRUE);
       driver_run_until_count (d, &fired, round + 1, 5000);
       g_assert_cmpint (aio_clock_get_ns (clock), >=, expire);
       write_over_dead_frames (0);

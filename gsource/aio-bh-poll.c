@@ -159,17 +159,20 @@ aio_context_bh_poll (AioContext *ctx)
   g_return_val_if_fail (ctx != NULL && aio_context_is_home (ctx), FALSE);
 
   slice.head = take_scheduled (ctx);
+  if (slice.head || ctx->bh_slice_list)
+    {
+      for (last = &ctx->bh_slice_list; *last; last = &(*last)->next)
+        ;
+      *last = &slice;
+    }
+  /* With the slice in its place: what is nested in one of them has to find it. */
   if (aio_bh_batch_has_rest (&ctx->bh_batch))
     {
       batch_call (ctx, NULL, 0);
       progress = TRUE;
     }
-  if (!slice.head && !ctx->bh_slice_list)
+  if (!ctx->bh_slice_list)
     return progress;
-
-  for (last = &ctx->bh_slice_list; *last; last = &(*last)->next)
-    ;
-  *last = &slice;
 
   /* A nested call takes over all that is left, so that on return either list is empty. */
   batch.n_items = batch.n_oneshots = 0;

@@ -87,6 +87,25 @@ describe('BottomHalf: many in one call', () => {
     assert.deepEqual(all.log, ['a', 'b', 'c', 'd', 'back']);
   });
 
+  it('B3: a poll nested in the rest runs what the poll around it has taken', () => {
+    using ctx = new AioContext();
+    const later = ctx.bh(() => all.log.push('later'));
+    const all = letters(ctx, 2, {
+      a: () => {
+        later.schedule();
+        ctx.poll(false);
+      },
+      b: () => {
+        assert.equal(computeTimeoutNs(ctx), 0n);
+        assert.equal(ctx.poll(false), true);
+        all.log.push('back');
+      },
+    });
+    all.schedule();
+    ctx.poll(false);
+    assert.deepEqual(all.log, ['a', 'b', 'later', 'back']);
+  });
+
   it('a context that is made when another closes in the middle has no part in it', () => {
     const first = new AioContext();
     using second = new AioContext();

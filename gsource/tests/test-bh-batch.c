@@ -143,6 +143,42 @@ nested_turn_runs_the_rest_first (Driver *d)
 }
 
 static void
+turn_again (gpointer data)
+{
+  Binding *binding = data;
+
+  g_assert_cmpint (aio_context_compute_timeout (binding->d->ctx), ==, 0);
+  g_assert_true (driver_turn (binding->d, FALSE));
+  g_assert_nonnull (strchr (binding->log->str, 'C'));
+}
+
+static void
+schedule_the_other_and_turn (gpointer data)
+{
+  Binding *binding = data;
+
+  aio_bh_schedule (binding->other);
+  binding->then = turn_again; /* in the first one of the rest */
+  driver_turn (binding->d, FALSE);
+}
+
+static void
+turn_nested_in_the_rest_runs_what_the_outer_has_taken (Driver *d)
+{
+  Binding binding;
+  Item items[3];
+
+  binding_init (&binding, d, items, 3);
+  binding.other = items[2].bh;
+  binding.then = schedule_the_other_and_turn;
+  aio_bh_schedule (items[0].bh);
+  aio_bh_schedule (items[1].bh);
+  g_assert_true (driver_turn (d, FALSE));
+  g_assert_cmpstr (binding.log->str, ==, "[A[BC]]");
+  binding_clear (&binding, items, 3);
+}
+
+static void
 wait_with_a_rest (gpointer data)
 {
   Binding *binding = data;
@@ -256,6 +292,8 @@ add_tests (void)
   driver_add ("bh-batch", "many-in-one-call-in-their-order", runs_many_in_one_call_in_their_order);
   driver_add ("bh-batch", "others-keep-their-place", others_keep_their_place);
   driver_add ("bh-batch", "B3-nested-turn-runs-the-rest-first", nested_turn_runs_the_rest_first);
+  driver_add ("bh-batch", "B3-turn-nested-in-the-rest-runs-what-the-outer-has-taken",
+              turn_nested_in_the_rest_runs_what_the_outer_has_taken);
   driver_add ("bh-batch", "B3-rest-keeps-a-wait-from-blocking", rest_keeps_a_wait_from_blocking);
   driver_add ("bh-batch", "B4-may-delete-another-that-comes-next", may_delete_another_that_comes_next);
   driver_add ("bh-batch", "one-alone-is-called", one_alone_is_called);

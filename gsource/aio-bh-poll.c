@@ -77,8 +77,11 @@ typedef struct {
   guint n_items, n_oneshots;
 } Batch;
 
-/* Home thread: has the binding run @items, or the rest of what an outer call was given. */
-static void
+/*
+ * Home thread: has the binding run @items, or the rest of what an outer call was given; whether it ran any. Others may
+ * have been cancelled, or run by nested calls.
+ */
+static gboolean
 batch_call (AioContext *ctx, gpointer *items, guint n_items)
 {
   guint n_run;
@@ -87,12 +90,14 @@ batch_call (AioContext *ctx, gpointer *items, guint n_items)
   n_run = ctx->bh_batch.run (items, n_items, ctx->bh_batch.data);
   ctx->bh_batch.depth--;
   aio_counter_add (&ctx->stats.bhs_run, n_run);
+  return n_run > 0;
 }
 
-static void
+static gboolean
 batch_run (AioContext *ctx, Batch *batch)
 {
   guint n_items = batch->n_items;
+  gboolean progress = n_items > 0;
 
   batch->n_items = 0;
   if (n_items == 1)
@@ -101,19 +106,25 @@ batch_run (AioContext *ctx, Batch *batch)
       ctx->bh_batch.func (batch->items[0]);
     }
   else if (n_items > 1)
-    batch_call (ctx, batch->items, n_items);
+    progress = batch_call (ctx, batch->items, n_items);
   while (batch->n_oneshots > 0)
     aio_bh_release (ctx, batch->oneshots[--batch->n_oneshots]);
+  return progress;
+}
+
+/* Idle ones are not: that they run is no progress, and they may become ordinary ones until their turn comes. */
+static gboolean
+is_for_batch (AioContext *ctx, AioBh *bh)
+{
+  return bh->func == ctx->bh_batch.func && atomic_load_explicit (&bh->flags, memory_order_relaxed) & AIO_BH_SCHEDULED;
 }
 
 static void
-batch_add (AioContext *ctx, Batch *batch, AioBh *bh, guint flags)
+batch_add (Batch *batch, AioBh *bh, guint flags)
 {
   batch->items[batch->n_items++] = bh->data;
   if (flags & AIO_BH_ONESHOT)
     batch->oneshots[batch->n_oneshots++] = bh;
-  if (batch->n_items == AIO_BH_BATCH_MAX)
-    batch_run (ctx, batch);
 }
 
 /**
@@ -167,10 +178,7 @@ aio_context_bh_poll (AioContext *ctx)
     }
   /* With the slice in its place: what is nested in one of them has to find it. */
   if (aio_bh_batch_has_rest (&ctx->bh_batch))
-    {
-      batch_call (ctx, NULL, 0);
-      progress = TRUE;
-    }
+    progress = batch_call (ctx, NULL, 0);
   if (!ctx->bh_slice_list)
     return progress;
 
@@ -178,29 +186,30 @@ aio_context_bh_poll (AioContext *ctx)
   batch.n_items = batch.n_oneshots = 0;
   while ((bh = peek (ctx)) || batch.n_items > 0)
     {
-      /* Whatever is not run by the same call is taken only after it, which may cancel or free it. */
-      if (batch.n_items > 0 && (!bh || bh->func != ctx->bh_batch.func))
+      /* Whatever is not run by the same call is taken only after it, which may schedule, cancel or free it. */
+      if (batch.n_items == AIO_BH_BATCH_MAX || (batch.n_items > 0 && !(bh && is_for_batch (ctx, bh))))
         {
-          batch_run (ctx, &batch);
+          progress |= batch_run (ctx, &batch);
           continue;
         }
       flags = dequeue (ctx, bh);
       AIO_SCHEDULE_POINT (ctx, BH_AFTER_DEQUEUE);
       if (flags & AIO_BH_DELETED)
         {
-          batch_run (ctx, &batch); /* before a destroy notify, which may do anything */
+          progress |= batch_run (ctx, &batch); /* before a destroy notify, which may do anything */
           aio_bh_release (ctx, bh);
           continue;
         }
       if (!(flags & (AIO_BH_SCHEDULED | AIO_BH_IDLE)))
         continue;
-      if (flags & AIO_BH_SCHEDULED)
-        progress = TRUE;
-      if (ctx->bh_batch.func == bh->func)
+      /* That another thread has just made it an idle one does not get it before those of the batch. */
+      if (ctx->bh_batch.func == bh->func && (flags & AIO_BH_SCHEDULED || batch.n_items > 0))
         {
-          batch_add (ctx, &batch, bh, flags);
+          batch_add (&batch, bh, flags);
           continue;
         }
+      if (flags & AIO_BH_SCHEDULED)
+        progress = TRUE;
       aio_counter_add (&ctx->stats.bhs_run, 1);
       bh->func (bh->data); /* may have deleted it, and nested a poll that freed it */
       if (flags & AIO_BH_ONESHOT)

@@ -106,6 +106,43 @@ describe('BottomHalf: many in one call', () => {
     assert.deepEqual(all.log, ['a', 'b', 'later', 'back']);
   });
 
+  it('B8: idle ones are no progress of a nested poll either', () => {
+    using ctx = new AioContext();
+    const all = letters(ctx, 3, { a: () => assert.equal(ctx.poll(false), false) });
+    for (const bh of all.bhs) bh.scheduleIdle();
+    assert.equal(ctx.poll(false), false);
+    assert.deepEqual(all.log, ['a', 'b', 'c']);
+  });
+
+  it('B7: an idle one that an earlier one schedules counts, in its old place', () => {
+    using ctx = new AioContext();
+    const all = letters(ctx, 3, { a: () => all.bhs[1].schedule() });
+    for (const bh of all.bhs) bh.scheduleIdle();
+    assert.equal(ctx.poll(false), true);
+    assert.deepEqual(all.log, ['a', 'b', 'c']);
+    assert.equal(ctx.poll(false), false);
+  });
+
+  it('B9: what an earlier one cancels is no progress, and does not count as run', () => {
+    using ctx = new AioContext();
+    const all = letters(ctx, 3, {
+      a: () => {
+        all.bhs[1].cancel();
+        all.bhs[2].cancel();
+      },
+    });
+    all.bhs[0].scheduleIdle();
+    all.bhs[1].schedule();
+    all.bhs[2].schedule();
+    assert.equal(ctx.poll(false), false);
+    assert.equal(ctx.stats().bhsRun, 1);
+
+    all.schedule();
+    assert.equal(ctx.poll(false), true);
+    assert.deepEqual(all.log, ['a', 'a']);
+    assert.equal(ctx.stats().bhsRun, 2);
+  });
+
   it('a context that is made when another closes in the middle has no part in it', () => {
     const first = new AioContext();
     using second = new AioContext();

@@ -214,7 +214,10 @@ export function drain(): void {
 /** What C calls, for every callback. */
 function dispatch(slot: Slot, argument?: unknown): unknown {
   const callee = table[slot];
-  if (callee === undefined) return undefined;
+  return callee === undefined ? undefined : call(callee, slot, argument);
+}
+
+function call(callee: Callee, slot: Slot, argument?: unknown): unknown {
   let result;
   try {
     result = callee[run](argument, slot);
@@ -231,11 +234,15 @@ function dispatch(slot: Slot, argument?: unknown): unknown {
  * @returns how many it has run, without those that a nested call has run
  */
 function dispatchBatch(batch: Int32Array): number {
-  for (let count = 0; ; count++) {
+  for (let count = 0; ; ) {
     const [next = 0, end = 0] = [batch[0], batch[1]];
     if (next >= end) return count;
     batch[0] = next + 1;
-    dispatch(batch[2 + next] ?? 0);
+    const slot = batch[2 + next] ?? 0;
+    const callee = table[slot];
+    if (callee === undefined) continue;
+    count++;
+    call(callee, slot);
   }
 }
 

@@ -179,6 +179,30 @@ turn_nested_in_the_rest_runs_what_the_outer_has_taken (Driver *d)
 }
 
 static void
+idle_ones_come_alone_and_are_no_progress (Driver *d)
+{
+  Binding binding;
+  Item items[5];
+
+  binding_init (&binding, d, items, 5);
+  aio_bh_schedule_idle (items[0].bh);
+  aio_bh_schedule_idle (items[1].bh);
+  g_assert_false (aio_context_poll (d->ctx, FALSE, NULL));
+  g_assert_cmpstr (binding.log->str, ==, "AB");
+
+  aio_bh_schedule (items[0].bh);
+  aio_bh_schedule (items[1].bh);
+  aio_bh_schedule_idle (items[2].bh);
+  aio_bh_schedule (items[3].bh);
+  aio_bh_schedule (items[4].bh);
+  aio_bh_schedule_idle (items[4].bh);
+  g_assert_true (driver_turn (d, FALSE));
+  g_assert_cmpstr (binding.log->str, ==, "AB[AB]C[DE]");
+  g_assert_cmpuint (driver_stats (d).bhs_run, ==, 7);
+  binding_clear (&binding, items, 5);
+}
+
+static void
 wait_with_a_rest (gpointer data)
 {
   Binding *binding = data;
@@ -294,6 +318,7 @@ add_tests (void)
   driver_add ("bh-batch", "B3-nested-turn-runs-the-rest-first", nested_turn_runs_the_rest_first);
   driver_add ("bh-batch", "B3-turn-nested-in-the-rest-runs-what-the-outer-has-taken",
               turn_nested_in_the_rest_runs_what_the_outer_has_taken);
+  driver_add ("bh-batch", "B8-idle-ones-come-alone-and-are-no-progress", idle_ones_come_alone_and_are_no_progress);
   driver_add ("bh-batch", "B3-rest-keeps-a-wait-from-blocking", rest_keeps_a_wait_from_blocking);
   driver_add ("bh-batch", "B4-may-delete-another-that-comes-next", may_delete_another_that_comes_next);
   driver_add ("bh-batch", "one-alone-is-called", one_alone_is_called);

@@ -10,6 +10,7 @@ static void
 ready_append (AioReadyList *ready, AioHandler *handler)
 {
   handler->queued = TRUE;
+  handler->late = TRUE;
   handler->prev_ready = ready->tail;
   handler->next_ready = NULL;
   if (ready->tail)
@@ -201,7 +202,13 @@ aio_context_dispatch_ready (AioContext *ctx)
   AioHandler *handler;
 
   aio_context_apply_changes (ctx);
-  while ((handler = ctx->ready.head))
+  /*
+   * What is found meanwhile has to wait for the next pass, or one who looks in his callback without taking anything
+   * would be called again and again. It is at the end of the list.
+   */
+  for (handler = ctx->ready.head; handler; handler = handler->next_ready)
+    handler->late = FALSE;
+  while ((handler = ctx->ready.head) && !handler->late)
     {
       gushort revents = handler->revents;
       gboolean found = handler->polling && handler->polling->found;

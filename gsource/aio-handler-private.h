@@ -43,6 +43,7 @@ struct _AioHandler {
   guint8 held_back : 1;    /* it is external, and external clients are disabled */
   guint8 always_ready : 1; /* epoll refuses it: a regular file or a directory, which never blocks */
   guint8 queued : 1;       /* in the ready list */
+  guint8 late : 1;         /* since the last dispatch began */
   guint8 walk_mark : 1;    /* while monitored: the context's, once a walk has come to it */
   guint8 to_arm : 1;       /* the io_uring monitor has to give it a poll in the ring */
   guint index;             /* in the arrays of the poll monitor; in io_uring's of those to arm */

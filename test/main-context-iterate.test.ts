@@ -2,7 +2,16 @@ import assert from 'node:assert/strict';
 
 import { AioContext, Clock, MainContext } from 'aio-gsource';
 
-import { closedError, duration, runScript, scriptLines, underGlib } from './helpers.js';
+import {
+  closedError,
+  collectUntil,
+  duration,
+  matrix,
+  runScript,
+  scriptLines,
+  underGlib,
+  write,
+} from './helpers.js';
 
 describe('MainContext', () => {
   it('default() is one object, and not one that new makes', () => {
@@ -25,6 +34,30 @@ describe('MainContext', () => {
 
     assert.equal(runs, 1);
   });
+
+  matrix(
+    'C2: pending() in the callback of a handler has it called in the next pass, not again in this one',
+    (loop) => {
+      const { ctx, main } = loop;
+      const { read, write: end } = loop.pipe();
+      let reads = 0;
+      ctx.setFdHandler(read, {
+        read: () => {
+          assert.ok(++reads < 10, 'it is called again and again');
+          assert.equal(main?.pending(), true);
+        },
+      });
+      write(end, 'x');
+
+      for (let pass = 1; pass <= 3; pass++) {
+        main?.iteration(false);
+        assert.equal(reads, pass);
+      }
+      ctx.poll(false);
+      assert.equal(reads, 4);
+    },
+    { drivers: ['glib'] },
+  );
 
   underGlib('a blocking iteration waits for a timer', (ctx, main) => {
     let fired = false;

@@ -158,6 +158,10 @@ napi_value Pending(napi_env env, napi_callback_info info) {
   // The prepare of a context polls.
   DriverFrame frame(environment, g_main_depth() + 1, handle->main_context);
   gboolean pending = g_main_context_pending(handle->main_context);
+  // GLib keeps references to the sources that it has found ready, to dispatch them. One of them may be to a context
+  // that has a reference to the main context; and a dispatch that is under way forgets them. A prepare lets go of them.
+  int priority = 0;
+  if (pending) g_main_context_prepare(handle->main_context, &priority);
   return frame.Finish() ? ToValue(env, pending) : nullptr;
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 
 import { AioContext, Clock, MainContext } from 'aio-gsource';
 
@@ -58,6 +59,24 @@ describe('MainContext', () => {
     },
     { drivers: ['glib'] },
   );
+
+  it('what pending() has found is kept neither by it nor by the iteration around it', async () => {
+    const fds = (): number => readdirSync('/proc/self/fd').length;
+    const before = fds();
+    for (const nests of [true, false]) {
+      const main = new MainContext();
+      const ctx = new AioContext().attach(main);
+      ctx.scheduleOneshot(() => {
+        ctx.scheduleOneshot(() => undefined);
+        assert.equal(main.pending(), true);
+      });
+      if (nests) while (main.iteration(false));
+      else assert.equal(main.pending(), true);
+      ctx.close();
+      main.close();
+    }
+    await collectUntil(() => fds() <= before);
+  });
 
   underGlib('a blocking iteration waits for a timer', (ctx, main) => {
     let fired = false;

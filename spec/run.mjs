@@ -54,7 +54,7 @@ async function search({ model, flags, expected }) {
     const made = await run('spin', [...defines, '-a', file], folder);
     if (!made.ok || /error/i.test(made.text)) return { found: `spin: ${made.text.trim()}` };
     // A search that ends at the first error is over before an optimised one would be compiled.
-    const optimise = expected === 'holds' ? '-O1' : '-O0';
+    const optimise = expected === 'holds' ? '-Og' : '-O0';
     // Compressed states take less memory and a third more time.
     const compress = isFull ? ['-DCOLLAPSE'] : [];
     const built = await run(

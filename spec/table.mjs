@@ -121,6 +121,69 @@ export const table = {
       'delete sets DELETED alone, which keeps others from queuing it',
     ],
   ],
+  'lock-count': [
+    ['NESTS=1 REMOVERS=2', 'holds', 'two visitors, one of them in a visit of its own, and two removers'],
+    ['SECOND=2 NESTS=1 REMOVERS=2', 'holds', 'one of them leaves by dec_if_lock'],
+    ['SECOND=3 NESTS=1 REMOVERS=2', 'holds', 'one of them comes back in by inc_and_unlock'],
+
+    ['INC_ANY', 'use_after_free', 'I6: a visitor comes in at zero without a wait for the lock'],
+    ['INC_STORE', 'lost_count', 'a visitor comes in by a load and a store'],
+    [
+      'INC_SLOW_LATE',
+      'use_after_free',
+      'I6: who has waited for the lock comes in once the mutex is free again',
+    ],
+    ['INC_SLOW_KEEPS', 'lost_wake_up', 'I6: who has waited for the lock keeps the mutex'],
+    ['LEAVE_STORE', 'underflow', 'a visitor leaves by a load and a store'],
+    ['LOCK_BY_BIT', 'two_hold', 'the lock is its bit alone'],
+    ['LOCK_NO_BIT', 'use_after_free', 'the lock is the mutex alone'],
+    ['REMOVERS=2 LOCK_BIT_FIRST', 'use_after_free', 'the bit is set before the mutex is taken'],
+    ['REMOVERS=2 UNLOCK_MUTEX_FIRST', 'use_after_free', 'the mutex is given back before the bit is cleared'],
+    ['UNLOCK_STORE', 'underflow', 'the bit is cleared by a load and a store: a visitor is forgotten'],
+    ['UNLOCK_KEEPS', 'lost_wake_up', 'I6: unlock keeps the mutex'],
+    ['LEAVE_THEN_LOCK', 'use_after_free', 'I6: dec_and_lock leaves before it has the lock'],
+    ['NO_RECHECK', 'use_after_free', 'I6: dec_and_lock takes it that it is still the last'],
+    ['SECOND=2 NO_RECHECK', 'use_after_free', 'I6: dec_if_lock takes it that it is still the last'],
+    ['DEC_AND_LOCK_KEEPS', 'lost_wake_up', 'I6: dec_and_lock was not the last and keeps the lock'],
+    ['SECOND=2 DEC_IF_LOCK_KEEPS', 'lost_wake_up', 'I6: dec_if_lock was not the last and keeps the lock'],
+    ['SECOND=3 INC_AFTER_UNLOCK', 'use_after_free', 'E8: inc_and_unlock in two steps'],
+    ['SECOND=3 INC_AND_UNLOCK_KEEPS', 'lost_wake_up', 'E8: inc_and_unlock keeps the mutex'],
+    ['COUNT_FIRST', 'use_after_free', 'the visitors are counted before the lock is taken'],
+    ['NEVER_WAITS', 'use_after_free', 'what is taken out is freed whoever visits'],
+    ['FREE_UNLOCKED', 'use_after_free', 'the last visitor frees after the unlock'],
+    ['NEVER_COUNTS', 'leak', 'who takes something out leaves it to visitors'],
+    ['LEAVE_DEC', 'leak', 'the last visitor does not free'],
+    ['ENTER_RELAXED', 'use_after_free', 'a visitor reads before it is in'],
+    ['LEAVE_RELAXED', 'use_after_free', 'a visitor reads after it has left'],
+
+    ['ALWAYS_LOCKS', 'holds', 'dec_and_lock looks only with the lock: the first look spares that'],
+  ],
+  'handler-table': [
+    ['SECOND=3', 'holds', 'two threads have the table grow while home walks it'],
+    ['NESTS=1', 'holds', 'and one replaces a handler; a visit in a visit'],
+    ['SECOND=0 NESTS=1 WALKS=3', 'holds', 'one thread adds a handler, between two walks too'],
+
+    ['FREE_AT_ONCE', 'use_after_free', 'I7: a table is freed when a larger one takes its place'],
+    ['SECOND=0 NESTS=1 FREE_NESTED', 'use_after_free', 'C6: any visit frees'],
+    ['SECOND=0 ANYONE_FREES', 'use_after_free', 'C6: any visit that leaves frees'],
+    ['SECOND=0 NEVER_FREES', 'leak', 'C6: no visit frees'],
+    ['SECOND=3 TAKE_UNLOCKED', 'use_after_free', 'the tables to free are taken without the lock'],
+    ['SECOND=0 RETIRED_STAY', 'use_after_free', 'the tables that were freed stay in the list'],
+    ['SECOND=0 LOCK_NO_VISIT', 'home_waits', 'who takes the lock does not visit besides'],
+    ['SECOND=0 PUBLISH_EARLY', 'missed', 'I7: a table is published before it is filled'],
+    ['SECOND=2 NOTE_LATE', 'missed', 'E8: a handler goes from the table before it is in the list of changes'],
+    ['NO_SECOND_LOOK', 'missed', 'E8: a walk does not look at the list of changes'],
+    ['NO_MARK', 'walked_twice', 'E8: a walk does not mark what it has come to'],
+    ['SECOND=4 DELETED_LATE', 'use_after_free', 'whether a handler is deleted is not part of the change'],
+    ['SECOND=2 FREED_BY_OTHER', 'use_after_free', 'another thread than home frees a handler'],
+
+    ['SECOND=0 FREE_LOCKED', 'holds', 'tables are freed under the lock: home only waits for longer'],
+    [
+      'SECOND=3 RETIRE_FIRST',
+      'holds',
+      'a table is to be freed before the new one is there: who takes the lock is a visitor, so not yet',
+    ],
+  ],
 };
 
 export const full = {
@@ -131,5 +194,13 @@ export const full = {
   'bottom-half': [
     ['NESTS=0 DELETERS=1', 'holds', 'two schedulers, a oneshot and a deleter'],
     ['CANCELLERS=1', 'holds', 'two schedulers, a oneshot and a canceller; a nested pass'],
+  ],
+  'lock-count': [
+    ['SECOND=2 NESTS=1 REMOVERS=3', 'holds', 'three removers'],
+    ['SECOND=3 NESTS=1 REMOVERS=3', 'holds', 'three removers'],
+  ],
+  'handler-table': [
+    ['NESTS=1 SECOND=4 WALKS=3', 'holds', 'one thread adds, the other replaces and removes; three walks'],
+    ['NESTS=1 SECOND=3 WALKS=3', 'holds', 'two larger tables; three walks'],
   ],
 };

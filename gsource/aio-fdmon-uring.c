@@ -469,7 +469,8 @@ uring_wait (AioContext *ctx, gint64 timeout_ns, gboolean *notifier_ready)
     {
       gint64 remaining = has_found (ctx) ? 0 : aio_wait_remaining (deadline);
 
-      if (!aio_uring_enter (ctx, remaining))
+      /* What has completed for nothing while others were queued is armed before the thread sleeps. */
+      if (!aio_uring_enter (ctx, mon->to_arm->len > 0 ? 0 : remaining))
         break;
       aio_uring_reap (ctx, TRUE);
       /* Nothing is found by a signal, nor by a CQE of what was cancelled. */

@@ -97,6 +97,57 @@ a_thousand_completions_for_a_ring_of_eight (Driver *d)
   swap_out_small_ring (d, own);
 }
 
+/*
+ * While the ring is full a poll completes that was armed just before, and somebody else has read what completed it: what
+ * comes next, while the home thread sleeps, is told.
+ */
+
+typedef struct {
+  EventFd *eventfd;
+  pthread_t setter;
+} DrainedAndSet;
+
+static void
+set_soon (gpointer data)
+{
+  g_usleep (20000);
+  eventfd_set (data);
+}
+
+static void
+drain_and_set_soon (gpointer data)
+{
+  DrainedAndSet *both = data;
+
+  driver_drain (both->eventfd->fd);
+  both->setter = driver_thread_start (set_soon, both->eventfd);
+}
+
+static void
+drained_while_others_are_armed (Driver *d)
+{
+  enum {
+    N = 20
+  };
+  AioContext *own = swap_in_small_ring (d);
+  EventFd *eventfds = eventfds_new (N);
+  DrainedAndSet both = { .eventfd = &eventfds[0] };
+  gboolean reached = FALSE;
+
+  eventfds_watch (d, eventfds, 0, N);
+  eventfd_set (&eventfds[0]);
+  driver_interleave (d, AIO_POINT_URING_AFTER_CQE, 0, drain_and_set_soon, &both, &reached);
+  driver_run_until_count (d, &eventfds[0].calls, 1, 5000);
+  g_assert_true (reached);
+  driver_thread_join (both.setter);
+  driver_settle (d);
+  g_assert_cmpint (eventfds[0].calls, ==, 1);
+  eventfds_unwatch (d, eventfds, 0, N);
+  driver_assert_quiet (d, 10);
+  eventfds_free (eventfds, N);
+  swap_out_small_ring (d, own);
+}
+
 /* The kernel has no room for a moment. */
 static void
 refused_for_a_moment (Driver *d)
@@ -244,6 +295,7 @@ add_tests (void)
 {
   add ("F6-F7-ten-thousand-on-a-ring-of-eight", ten_thousand_on_a_ring_of_eight);
   add ("F7-a-thousand-completions-for-a-ring-of-eight", a_thousand_completions_for_a_ring_of_eight);
+  add ("F6-drained-while-others-are-armed", drained_while_others_are_armed);
   add ("F6-refused-for-a-moment", refused_for_a_moment);
   add_for (DRIVER_GLIB, "submit-fails", submit_fails);
   add_for (DRIVER_GLIB, "submit-has-no-memory-for-long", submit_has_no_memory_for_long);

@@ -4,7 +4,7 @@ import { openSync } from 'node:fs';
 import { AioContext, type AioSnapshot, Clock, EventNotifier, MainContext } from 'aio-gsource';
 import { closeFd } from 'aio-gsource/fds';
 
-import { closedError, matrix, whereClosingTells, withLoop } from './helpers.js';
+import { closedError, matrix, sendSignal, whereClosingTells, withLoop } from './helpers.js';
 
 const read = (): void => undefined;
 
@@ -207,7 +207,7 @@ describe('AioContext: inspect', () => {
     ctx.scheduleOneshot(read, { name: 'first' });
     ctx.scheduleOneshot(read, { name: 'second' });
     ctx.onSignal('SIGUSR2', read);
-    process.kill(process.pid, 'SIGUSR2');
+    sendSignal('SIGUSR2');
 
     const shown = ctx
       .inspect()

@@ -7,10 +7,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { AioContext } from 'aio-gsource';
 
-import { aioError, closedError, collectUntil, matrix, withLoop } from './helpers.js';
+import { aioError, closedError, collectUntil, matrix, sendSignal, withLoop } from './helpers.js';
 
 const send = (signal: NodeJS.Signals = 'SIGUSR2'): void => {
-  process.kill(process.pid, signal);
+  sendSignal(signal);
 };
 
 /** Has a process send it, while this one is in a blocking wait. */

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { readdirSync, readFile, readlinkSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { constants } from 'node:os';
 import path from 'node:path';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -361,6 +363,17 @@ export async function scriptLines(
   const { code, signal, stdout, stderr } = await runScript(kind, source, options);
   assert.deepEqual({ code, signal }, { code: 0, signal: null }, `it printed:\n${stdout}\n${stderr}`);
   return stdout.trimEnd().split('\n');
+}
+
+// --- Signals
+
+const signals = createRequire(import.meta.url)(path.join(packageRoot, 'build/test_signal.node')) as {
+  send(signum: number): void;
+};
+
+/** Sends it to this process; it has been handled when this returns. For process.kill(), see native/tests/signal.cc. */
+export function sendSignal(signal: NodeJS.Signals): void {
+  signals.send(constants.signals[signal]);
 }
 
 // --- Nothing left over

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 
 import { checkRelease } from './check-release.mjs';
+import { forgetC, measureC, measureTs, printCoverage, threshold } from './coverage.mjs';
 import { readReports, stagePackage } from './sanitized-package.mjs';
 
 process.chdir(path.join(import.meta.dirname, '..'));
@@ -20,17 +21,18 @@ const suites = {
   spin: ['Spin models', spinModels],
   hazards: ['which tests each hazard has', hazardTable],
   'asan-ts': ['mocha under ASan', sanitizedMochaTests],
-  ts: ['mocha', () => mochaTests('.')],
+  ts: ['mocha', measuredMochaTests],
+  coverage: ['coverage', coverage],
 };
 // Valgrind takes much longer than the others, and sees what they see.
 const usual = Object.keys(suites).filter((name) => name !== 'valgrind');
 
 // Each case of each executable counts; so does an executable that ends badly outside its cases.
-function mesonTests(folder, setup) {
+function mesonTests(folder, setup, env = {}) {
   const log = `${folder}/meson-logs/testlog${setup ? `-${setup}` : ''}.json`;
   rmSync(log, { force: true });
   const how = setup ? ['--setup', setup] : [];
-  const status = run('meson', ['test', '-C', folder, '--print-errorlogs', ...how]);
+  const status = run('meson', ['test', '-C', folder, '--print-errorlogs', ...how], env);
   const count = none();
   if (existsSync(log)) {
     for (const line of readFileSync(log, 'utf8').split('\n').filter(Boolean)) {
@@ -105,6 +107,39 @@ async function sanitizedMochaTests() {
   return count;
 }
 
+// What Node writes into it when it ends, as do the tests' own processes and Workers, costs no time that shows.
+const mochaCoverage = path.resolve('build-coverage-ts/v8');
+let measured = null;
+
+async function measuredMochaTests() {
+  rmSync(mochaCoverage, { recursive: true, force: true });
+  measured = await mochaTests('.', { NODE_V8_COVERAGE: mochaCoverage });
+  return measured;
+}
+
+// Two cases: the lines of gsource/ and of ts/. What passes in between has been counted elsewhere; what fails counts.
+async function coverage() {
+  const folder = 'build-coverage';
+  const args = ['setup', folder, '-Db_coverage=true', '-Dbuildtype=debug', '-Daddon=disabled'];
+  if (!existsSync(`${folder}/build.ninja`) && run('meson', [...args, '-Dintrospection=disabled']) !== 0)
+    return settle(none(), 1);
+  forgetC(folder);
+  const tests = mesonTests(folder, null, { AIO_STRESS: '1000' });
+  const count = { ...none(), failed: tests.failed };
+  if (!measured) count.failed += (await measuredMochaTests()).failed;
+  const judge = (title, files, skipped) => {
+    const reached = printCoverage(title, files);
+    const enough = reached >= threshold;
+    // A kernel that does not let one have io_uring leaves its files out.
+    count[enough ? 'passed' : skipped > 0 ? 'skipped' : 'failed'] += 1;
+    if (!enough)
+      console.error(`${title}: ${threshold} % of the lines are wanted; ${skipped} cases were skipped`);
+  };
+  judge('gsource/, by the C tests', measureC(folder), tests.skipped);
+  judge('ts/, by mocha', measureTs(mochaCoverage), measured.skipped);
+  return count;
+}
+
 async function mochaTests(folder, more = {}) {
   const env = { ...process.env };
   delete env.DISPLAY;
@@ -127,8 +162,11 @@ async function mochaTests(folder, more = {}) {
   return settle({ passed: figure('passing'), failed: figure('failing'), skipped: figure('pending') }, status);
 }
 
-function run(command, args) {
-  return spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'] }).status;
+function run(command, args, env = {}) {
+  return spawnSync(command, args, {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'inherit', 'inherit'],
+  }).status;
 }
 
 function none() {

@@ -60,6 +60,14 @@ aio_handler_set_found (AioContext *ctx, AioHandler *handler)
   update_queued (ctx, handler);
 }
 
+/* It is told of that now. */
+static void
+forget_found (AioContext *ctx, AioHandler *handler)
+{
+  handler->polling->found = FALSE;
+  update_queued (ctx, handler);
+}
+
 void
 aio_handler_set_held_back (AioContext *ctx, AioHandler *handler, gboolean held_back)
 {
@@ -127,27 +135,31 @@ call_poll_ready (AioContext *ctx, AioHandler *handler)
   guint8 busy = handler->polling->busy;
 
   aio_counter_add (&ctx->stats.handlers_dispatched, 1);
+  forget_found (ctx, handler);
   handler->polling->busy = TRUE;
   handler->polling->ready (handler->poll_fd.fd, handler->data);
   handler->polling->busy = busy;
 }
 
 /*
- * The callbacks in their order; each may have removed the handler or held it back. Whether one was called. @found: its
- * poll function has said that it is ready.
+ * The callbacks in their order; each may have removed the handler or held it back. Whether one was called. What its poll
+ * function has said stays with the handler until it is told, for a poll that is nested in another callback may do that.
  */
 static gboolean
-call_handler (AioContext *ctx, AioHandler *handler, gushort revents, gboolean found)
+call_handler (AioContext *ctx, AioHandler *handler, gushort revents)
 {
   gboolean readable = revents & (G_IO_IN | G_IO_HUP | G_IO_ERR);
   gboolean writable = revents & (G_IO_OUT | G_IO_ERR) || (revents & G_IO_HUP && !handler->funcs.read);
+  gboolean found = handler->polling && handler->polling->found;
   gboolean progress = FALSE;
 
   if (!may_be_called (ctx, handler))
+    return FALSE;
+  /* What its file descriptor tells as well is told once. That it can be written says nothing of what poll has found. */
+  if (found && (revents & G_IO_NVAL || (handler->funcs.read && readable)))
     {
-      if (found && handler->held_back)
-        aio_handler_set_found (ctx, handler);
-      return FALSE;
+      forget_found (ctx, handler);
+      found = FALSE;
     }
   if (revents & G_IO_NVAL)
     {
@@ -166,16 +178,10 @@ call_handler (AioContext *ctx, AioHandler *handler, gushort revents, gboolean fo
       handler->funcs.write (handler->poll_fd.fd, handler->data);
       progress = TRUE;
     }
-  /* What its file descriptor told as well is told once. That it can be written says nothing of what poll has found. */
-  if (found && !(handler->funcs.read && readable))
+  if (found && handler->polling->found && may_be_called (ctx, handler))
     {
-      if (may_be_called (ctx, handler))
-        {
-          call_poll_ready (ctx, handler);
-          progress = TRUE;
-        }
-      else if (handler->held_back)
-        aio_handler_set_found (ctx, handler);
+      call_poll_ready (ctx, handler);
+      progress = TRUE;
     }
   return progress;
 }
@@ -211,17 +217,13 @@ aio_context_dispatch_ready (AioContext *ctx)
   while ((handler = ctx->ready.head) && !handler->late)
     {
       gushort revents = handler->revents;
-      gboolean found = handler->polling && handler->polling->found;
 
       ready_remove (&ctx->ready, aio_handler_ref (handler));
       handler->revents = 0;
       if (handler->polling)
-        {
-          handler->polling->found = FALSE;
-          aio_polling_note_dispatch (ctx, handler, block_ns);
-        }
+        aio_polling_note_dispatch (ctx, handler, block_ns);
       set_depth (ctx, handler, handler->depth + 1);
-      progress |= call_handler (ctx, handler, revents, found);
+      progress |= call_handler (ctx, handler, revents);
       set_depth (ctx, handler, handler->depth - 1);
       aio_handler_unref (handler);
     }

@@ -59,6 +59,33 @@ describe('FdHandler: polling', () => {
     assert.deepEqual([producer.found, producer.reads], [0, 0]);
   });
 
+  matrix('D1: pollReady is not called for what a poll nested in write has told it of', (loop) => {
+    const { write: end } = loop.pipe();
+    let [event, isNested, told, writes] = [false, false, 0, 0];
+    loop.ctx.setFdHandler(end, {
+      write: () => {
+        writes++;
+        if (isNested) return;
+        isNested = true;
+        loop.ctx.poll(false);
+        isNested = false;
+      },
+      poll: () => event,
+      pollReady: () => {
+        assert.ok(event, 'poll has not said so');
+        event = false;
+        told++;
+      },
+    });
+
+    for (let pass = 1; pass <= 4; pass++) {
+      event = true;
+      loop.ctx.poll(false);
+      assert.equal(told, pass);
+    }
+    assert.ok(writes >= 2);
+  });
+
   underGlib('D2: what comes while poll mode ends is delivered in the first iteration', (ctx, main) => {
     using producer: Producer = new Producer(
       { ctx },

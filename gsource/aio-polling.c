@@ -411,6 +411,8 @@ need_wait (AioContext *ctx)
 {
   const AioFdMonOps *ops = aio_context_fdmon (ctx);
 
+  /* Those that are not held back any more have to be known to the monitor that is asked. */
+  aio_context_apply_external (ctx);
   return ops->need_wait ? ops->need_wait (ctx) : aio_context_poll_disabled (ctx);
 }
 

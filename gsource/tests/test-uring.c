@@ -163,23 +163,36 @@ replaced_when_its_cqe_has_come (Driver *d)
 
 /* Its CQE is there, but another thread has read it: what comes next, while the home thread sleeps, is told. */
 
+typedef struct {
+  EventFd *eventfd;
+  gboolean drained;
+} Drained;
+
 static void
 drain_eventfd (gpointer data)
 {
-  driver_drain (((EventFd *) data)->fd);
+  Drained *drained = data;
+
+  driver_drain (drained->eventfd->fd);
+  __atomic_store_n (&drained->drained, TRUE, __ATOMIC_RELEASE);
 }
 
 static void
-set_eventfd_soon (gpointer data)
+set_eventfd_once_drained (gpointer data)
 {
+  Drained *drained = data;
+
+  while (!__atomic_load_n (&drained->drained, __ATOMIC_ACQUIRE))
+    g_usleep (1000);
   g_usleep (20000);
-  eventfd_set (data);
+  eventfd_set (drained->eventfd);
 }
 
 static void
 drained_when_its_cqe_has_come (Driver *d)
 {
   EventFd *eventfds = eventfds_new (1);
+  Drained drained = { .eventfd = &eventfds[0] };
   gboolean reached;
   pthread_t thread;
 
@@ -188,8 +201,8 @@ drained_when_its_cqe_has_come (Driver *d)
   for (guint i = 0; i < 3; i++) /* what GLib owes itself */
     driver_turn (d, FALSE);
   eventfd_set (&eventfds[0]);
-  driver_interleave (d, AIO_POINT_URING_AFTER_CQE, 1, drain_eventfd, &eventfds[0], &reached);
-  thread = driver_thread_start (set_eventfd_soon, &eventfds[0]);
+  driver_interleave (d, AIO_POINT_URING_AFTER_CQE, 1, drain_eventfd, &drained, &reached);
+  thread = driver_thread_start (set_eventfd_once_drained, &drained);
   driver_run_until_count (d, &eventfds[0].calls, 1, 5000);
   g_assert_true (reached);
   driver_thread_join (thread);

@@ -14,10 +14,10 @@
 static char *
 anonymous_kind (const char *target)
 {
-  char kind[32];
+  char kind[32] = "unknown";
 
-  if (sscanf (target, "anon_inode:[%31[^]]", kind) != 1 && sscanf (target, "anon_inode:%31s", kind) != 1)
-    return g_strdup ("unknown");
+  if (sscanf (target, "anon_inode:[%31[^]]", kind) != 1)
+    sscanf (target, "anon_inode:%31s", kind);
   return g_strdup (strcmp (kind, "eventpoll") == 0 ? "epoll" : kind);
 }
 

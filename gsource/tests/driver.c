@@ -254,6 +254,19 @@ driver_has_monitor (AioMonitor monitor)
   return ctx != NULL;
 }
 
+#ifdef AIO_COVERAGE
+void __gcov_dump (void);
+#endif
+
+void
+driver_exit_child (int status)
+{
+#ifdef AIO_COVERAGE
+  __gcov_dump ();
+#endif
+  _exit (status);
+}
+
 /* Driving */
 
 gboolean

@@ -85,6 +85,9 @@ void driver_expect_warning (const char *pattern);
 
 gint64 driver_now_ms (void);
 
+/* In a child of fork(): ends it, and what it has reached counts where coverage is measured. */
+G_NORETURN void driver_exit_child (int status);
+
 /* Threads */
 
 pthread_t driver_thread_start (void (*func) (gpointer data), gpointer data);

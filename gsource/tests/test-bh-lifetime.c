@@ -317,9 +317,39 @@ deleted_by_another_thread_while_the_loop_sleeps (Driver *d)
 }
 
 static void
+open_until_it_or_its_context_ends (Driver *d)
+{
+  int runs = 0;
+  AioBh *deleted = (aio_bh_new) (d->ctx, driver_count, &runs);
+  AioBh *left = aio_bh_new (d->ctx, driver_count, &runs);
+
+  /* The function, which is no macro, has no name to give it. */
+  g_assert_null (aio_bh_get_name (deleted));
+  aio_bh_ref (deleted);
+  aio_bh_ref (left);
+  g_assert_true (aio_bh_is_open (deleted));
+  aio_bh_schedule (deleted);
+  g_assert_true (driver_turn (d, FALSE));
+  g_assert_true (aio_bh_is_open (deleted));
+  aio_bh_delete (deleted);
+  g_assert_false (aio_bh_is_open (deleted));
+  driver_settle (d);
+  g_assert_false (aio_bh_is_open (deleted));
+
+  g_assert_true (aio_bh_is_open (left));
+  g_assert_true (aio_context_close (d->ctx, NULL));
+  g_assert_false (aio_bh_is_open (left));
+  g_assert_null ((aio_bh_new) (d->ctx, driver_count, &runs));
+  g_assert_cmpint (runs, ==, 1);
+  aio_bh_unref (deleted);
+  aio_bh_unref (left);
+}
+
+static void
 add_tests (void)
 {
   driver_add ("bh-lifetime", "name-and-references", name_and_references);
+  driver_add ("bh-lifetime", "open-until-it-or-its-context-ends", open_until_it_or_its_context_ends);
   driver_add ("bh-lifetime", "bh-poll-runs-bottom-halves-alone", bh_poll_runs_bottom_halves_alone);
   driver_add ("bh-lifetime", "oneshot-runs-once-and-is-progress", oneshot_runs_once_and_is_progress);
   driver_add ("bh-lifetime", "B4-deleted-in-its-own-callback", deleted_in_its_own_callback);

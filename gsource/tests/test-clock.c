@@ -578,6 +578,46 @@ deadline_over_all_contexts (Driver *d)
   aio_timer_free (far);
 }
 
+/* One that is due, and whose turn in the pass has not come, counts. */
+
+typedef struct {
+  AioClock *clock;
+  int fired;
+  gint64 seen[3];
+} DeadlineSeen;
+
+static void
+look_at_deadline (gpointer data)
+{
+  DeadlineSeen *s = data;
+
+  s->seen[s->fired++] = aio_clock_deadline_ns_all (s->clock, AIO_TIMER_ATTR_NONE);
+}
+
+static void
+deadline_in_the_middle_of_a_pass (Driver *d)
+{
+  g_autoptr (AioClock) clock = aio_clock_new_manual (0);
+  DeadlineSeen s = { clock, 0 };
+  AioTimer *timers[3];
+
+  for (guint i = 0; i < 3; i++)
+    {
+      timers[i] = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, look_at_deadline, &s);
+      aio_timer_mod_ns (timers[i], i + 1);
+    }
+  aio_clock_set_ns (clock, 2);
+  driver_turn (d, TRUE);
+  g_assert_cmpint (s.fired, ==, 2);
+  g_assert_cmpint (s.seen[0], ==, 0); /* the second is due */
+  g_assert_cmpint (s.seen[1], ==, 1);
+  aio_clock_set_ns (clock, 3);
+  driver_turn (d, TRUE);
+  g_assert_cmpint (s.seen[2], ==, -1);
+  for (guint i = 0; i < 3; i++)
+    aio_timer_free (timers[i]);
+}
+
 static void
 add_tests (void)
 {
@@ -600,6 +640,7 @@ add_tests (void)
   driver_add ("clock", "G16-disabled-between-the-deadline-and-the-pass", disabled_between_the_deadline_and_the_pass);
   driver_add ("clock", "G2-enabling-wakes-every-context", enabling_wakes_every_context);
   driver_add ("clock", "G14-deadline-over-all-contexts", deadline_over_all_contexts);
+  driver_add ("clock", "G14-deadline-in-the-middle-of-a-pass", deadline_in_the_middle_of_a_pass);
 }
 
 int

@@ -275,6 +275,79 @@ finalized_right_after_its_own_dispatch (Driver *d)
   g_assert_cmpint (destroyed, ==, 1);
 }
 
+/* What a pass has left due, for its clock was disabled in it, is armed. */
+
+static void
+disable_clock (gpointer clock)
+{
+  aio_clock_set_enabled (clock, FALSE);
+}
+
+static void
+timers_that_are_due_are_leaks (Driver *d)
+{
+  AioContext *ctx = aio_context_new_full ("leaky", AIO_MONITOR_AUTO, NULL);
+  AioClock *clock = aio_clock_get (AIO_CLOCK_VIRTUAL);
+  AioTimer first, embedded;
+  AioTimer *owned;
+  int destroyed = 0;
+
+  aio_timer_init (&first, ctx, clock, AIO_TIMER_SCALE_NS, disable_clock, clock);
+  aio_timer_init (&embedded, ctx, clock, AIO_TIMER_SCALE_NS, not_any_more, NULL);
+  owned = aio_timer_new_full (ctx, clock, AIO_TIMER_SCALE_NS, AIO_TIMER_ATTR_NONE, "the owned one", not_any_more,
+                              &destroyed, driver_count);
+  aio_timer_mod_ns (&first, 1);
+  aio_timer_mod_ns (&embedded, 2);
+  aio_timer_mod_ns (owned, 3);
+  g_assert_true (driver_poll (ctx, FALSE));
+  g_assert_true (aio_timer_pending (&embedded));
+
+  driver_expect_warning ("*timer the owned one*armed*");
+  driver_expect_warning ("*timer (unnamed)*armed*");
+  aio_context_unref (ctx);
+  g_test_assert_expected_messages ();
+  g_assert_cmpint (destroyed, ==, 1);
+  g_assert_false (aio_timer_pending (&embedded));
+  aio_timer_deinit (&embedded);
+  aio_clock_set_enabled (clock, TRUE);
+}
+
+/* In its owner's memory and not armed it is known to nobody: its list goes all the same. */
+static void
+a_list_with_a_timer_that_was_not_deinitialised (Driver *d)
+{
+  g_autoptr (AioClock) clock = aio_clock_new_manual (0);
+  AioContext *ctx = aio_context_new (NULL);
+  AioTimer embedded;
+
+  aio_timer_init (&embedded, ctx, clock, AIO_TIMER_SCALE_NS, not_any_more, NULL);
+  aio_context_unref (ctx);
+  g_assert_cmpint (aio_clock_deadline_ns_all (clock, AIO_TIMER_ATTR_NONE), ==, -1);
+}
+
+/* The main context of a context, where both end with g_source_unref(), which holds the lock of the former. */
+static void
+its_main_context_ends_after_it (Driver *d)
+{
+  AioContext *ctx = aio_context_new (NULL);
+  GMainContext *main_context = g_main_context_new ();
+  GSource *source = g_timeout_source_new_seconds (1000);
+  int destroyed = 0;
+
+  g_source_set_callback (source, G_SOURCE_FUNC (not_any_more), &destroyed, driver_count);
+  g_source_attach (source, main_context);
+  g_source_unref (source);
+  g_assert_true (aio_context_attach (ctx, main_context, G_PRIORITY_DEFAULT, NULL));
+  g_assert_true (aio_context_detach (ctx, NULL));
+  g_main_context_unref (main_context);
+  g_assert_cmpint (destroyed, ==, 0);
+  g_source_unref ((GSource *) ctx);
+  g_assert_cmpint (destroyed, ==, 0);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  g_assert_cmpint (destroyed, ==, 1);
+}
+
 static void
 add_tests (void)
 {
@@ -283,6 +356,10 @@ add_tests (void)
   driver_add_bare ("finalize", "B11-each-leak-is-a-warning-of-its-own", each_leak_is_a_warning_of_its_own);
   driver_add_bare ("finalize", "B11-deleted-work-is-no-leak", deleted_work_is_no_leak);
   driver_add_bare ("finalize", "B11-closed-with-work-is-no-leak", closed_with_work_is_no_leak);
+  driver_add_bare ("finalize", "B11-timers-that-are-due-are-leaks", timers_that_are_due_are_leaks);
+  driver_add_bare ("finalize", "B11-a-list-with-a-timer-that-was-not-deinitialised",
+                   a_list_with_a_timer_that_was_not_deinitialised);
+  driver_add_bare ("finalize", "its-main-context-ends-after-it", its_main_context_ends_after_it);
   driver_add_for (DRIVER_GLIB, "finalize", "finalized-right-after-its-own-dispatch",
                   finalized_right_after_its_own_dispatch);
 }

@@ -356,6 +356,7 @@ reused_number_belongs_to_the_new_handler (Driver *d)
 
 typedef struct {
   int in, out, nval;
+  int gone;
 } Conditions;
 
 static void
@@ -370,6 +371,12 @@ count_condition (int fd, GIOCondition condition, gpointer data)
 }
 
 static void
+conditions_gone (gpointer data)
+{
+  ((Conditions *) data)->gone++;
+}
+
+static void
 one_function_for_all_conditions (Driver *d)
 {
   g_autoptr (GError) error = NULL;
@@ -379,12 +386,15 @@ one_function_for_all_conditions (Driver *d)
   driver_socketpair (fds);
   number = fds[0];
   driver_write_byte (fds[1]);
-  g_assert_true (aio_context_set_fd_func (d->ctx, fds[0], G_IO_IN | G_IO_OUT, count_condition, &c, NULL, &error));
+  g_assert_true (
+      aio_context_set_fd_func (d->ctx, fds[0], G_IO_IN | G_IO_OUT, count_condition, &c, conditions_gone, &error));
   driver_turn (d, TRUE);
   g_assert_cmpint (c.in, ==, 1);
   g_assert_cmpint (c.out, ==, 1);
-  g_assert_true (aio_context_set_fd_func (d->ctx, fds[0], G_IO_IN, count_condition, &c, NULL, &error));
+  g_assert_cmpint (c.gone, ==, 0);
+  g_assert_true (aio_context_set_fd_func (d->ctx, fds[0], G_IO_IN, count_condition, &c, conditions_gone, &error));
   driver_turn (d, TRUE);
+  g_assert_cmpint (c.gone, ==, 1);
   g_assert_cmpint (c.in, ==, 2);
   g_assert_cmpint (c.out, ==, 1);
 
@@ -392,10 +402,14 @@ one_function_for_all_conditions (Driver *d)
   driver_turn (d, FALSE);
   driver_settle (d);
   g_assert_cmpint (c.nval, ==, aio_context_get_monitor (d->ctx) == AIO_MONITOR_EPOLL ? 0 : 1);
-  g_assert_true (aio_context_set_fd_func (d->ctx, number, 0, count_condition, &c, NULL, &error));
+  /* No longer watched: the function that was, and the one of the call itself. */
+  g_assert_true (aio_context_set_fd_func (d->ctx, number, 0, count_condition, &c, conditions_gone, &error));
   g_assert_no_error (error);
-  g_assert_false (aio_context_set_fd_func (d->ctx, 999, G_IO_IN, count_condition, &c, NULL, &error));
+  driver_settle (d);
+  g_assert_cmpint (c.gone, ==, 3);
+  g_assert_false (aio_context_set_fd_func (d->ctx, 999, G_IO_IN, count_condition, &c, conditions_gone, &error));
   g_assert_error (error, AIO_ERROR, AIO_ERROR_SYSTEM);
+  g_assert_cmpint (c.gone, ==, 4);
 }
 
 static void

@@ -12,6 +12,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -53,14 +54,34 @@ assert_kind (Driver *d, int fd, const char *kind, const char *target)
   close (fd);
 }
 
+/* One of this machine, or a node at @path; -1 where there is none, and none can be made. */
+static int
+open_block_device (const char *path)
+{
+  g_autoptr (GDir) dir = g_dir_open ("/dev", 0, NULL);
+  const char *name;
+
+  while (dir && (name = g_dir_read_name (dir)))
+    {
+      g_autofree char *device = g_build_filename ("/dev", name, NULL);
+      struct stat status;
+
+      if (lstat (device, &status) == 0 && S_ISBLK (status.st_mode))
+        return open (device, O_PATH | O_CLOEXEC);
+    }
+  unlink (path);
+  return mknod (path, S_IFBLK | 0600, makedev (7, 0)) == 0 ? open (path, O_PATH | O_CLOEXEC) : -1;
+}
+
 static void
 kinds_of_file_descriptors (Driver *d)
 {
   g_autofree char *directory = g_dir_make_tmp ("aio-inspect-XXXXXX", NULL);
   g_autofree char *path = g_build_filename (directory, "a file", NULL);
   g_autofree char *fifo = g_build_filename (directory, "fifo", NULL);
+  g_autofree char *link = g_build_filename (directory, "link", NULL);
   sigset_t none;
-  int fds[2], pidfd, tty;
+  int fds[2], pidfd, tty, block;
 
   sigemptyset (&none);
   assert_kind (d, open (path, O_CREAT | O_RDWR | O_CLOEXEC, 0600), "file", path);
@@ -89,6 +110,13 @@ kinds_of_file_descriptors (Driver *d)
   assert_kind (d, fds[0], "socket", "socket:[");
   close (fds[1]);
 
+  /* What is not open for use has a kind as well. */
+  g_assert_no_errno (symlink ("nowhere", link));
+  assert_kind (d, open (link, O_PATH | O_NOFOLLOW | O_CLOEXEC), "unknown", link);
+  if ((block = open_block_device (link)) >= 0)
+    assert_kind (d, block, "block-device", "/");
+
+  unlink (link);
   unlink (path);
   unlink (fifo);
   rmdir (directory);

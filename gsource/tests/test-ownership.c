@@ -158,6 +158,50 @@ quit (gpointer data)
   g_assert_false (aio_context_acquire_while (q->ctx, goes_on, q));
 }
 
+typedef struct {
+  AioContext *ctx;
+  gboolean asked, released;
+} Late;
+
+static gboolean
+goes_on_until_released (gpointer data)
+{
+  Late *late = data;
+
+  __atomic_store_n (&late->asked, TRUE, __ATOMIC_RELEASE);
+  while (!__atomic_load_n (&late->released, __ATOMIC_ACQUIRE))
+    g_usleep (100);
+  return FALSE;
+}
+
+static void
+give_up_too_late (gpointer data)
+{
+  Late *late = data;
+
+  g_assert_true (aio_context_acquire_while (late->ctx, goes_on_until_released, late));
+  release (late->ctx);
+}
+
+static void
+who_is_granted_it_while_giving_up_has_it (Driver *d)
+{
+  Late late = { .ctx = d->ctx };
+  pthread_t thread;
+
+  aio_context_acquire (d->ctx);
+  thread = driver_thread_start (give_up_too_late, &late);
+  while (!__atomic_load_n (&late.asked, __ATOMIC_ACQUIRE))
+    g_usleep (100);
+  release (d->ctx);
+  __atomic_store_n (&late.released, TRUE, __ATOMIC_RELEASE);
+  driver_thread_join (thread);
+  g_assert_cmpuint (aio_context_lock_count_waiters (d->ctx), ==, 0);
+  /* It released what it had been granted. */
+  aio_context_acquire (d->ctx);
+  release (d->ctx);
+}
+
 static void
 who_gives_up_leaves_the_queue (Driver *d)
 {
@@ -601,6 +645,8 @@ add_tests (void)
   driver_add_for (DRIVER_POLL, "ownership", "waiters-are-served-in-the-order-of-coming",
                   waiters_are_served_in_the_order_of_coming);
   driver_add_for (DRIVER_POLL, "ownership", "who-gives-up-leaves-the-queue", who_gives_up_leaves_the_queue);
+  driver_add_for (DRIVER_POLL, "ownership", "who-is-granted-it-while-giving-up-has-it",
+                  who_is_granted_it_while_giving_up_has_it);
   driver_add ("ownership", "I3-waiter-wakes-the-owner-who-polls", waiter_wakes_the_owner_who_polls);
   driver_add ("ownership", "A8-a-kick-before-the-wait-is-remembered", a_kick_before_the_wait_is_remembered);
   driver_add ("ownership", "I4-others-stay-out-of-a-poll-that-is-owned", others_stay_out_of_a_poll_that_is_owned);

@@ -127,10 +127,58 @@ told_beside_write (Driver *d)
   producer_stop (&producer);
 }
 
+/* Held back by the callback before it, what poll has found is told afterwards: poll may not find it a second time. */
+
+static void
+disable_in_write (int fd G_GNUC_UNUSED, gpointer data)
+{
+  Producer *producer = data;
+
+  if (writes++ > 0)
+    return;
+  aio_context_disable_external (producer->d->ctx);
+  producer->event = producer->hot = FALSE;
+}
+
+static void
+found_and_held_back_by_write (Driver *d)
+{
+  Producer producer;
+  int asked = 0, found = 0;
+
+  writes = 0;
+  producer_init (&producer, d);
+  producer.funcs.read = NULL;
+  producer.funcs.write = disable_in_write;
+  producer.funcs.external = TRUE;
+  producer_watch (&producer);
+  producer.event = producer.hot = TRUE;
+  /* Not each pass looks at the file descriptor too. */
+  for (guint turn = 0; turn < 4 && writes == 0; turn++)
+    {
+      asked = producer.asked;
+      found = producer.found;
+      driver_poll (d->ctx, FALSE);
+    }
+  g_assert_cmpint (writes, ==, 1);
+  g_assert_cmpint (producer.asked, >, asked);
+  g_assert_cmpint (producer.found, ==, found);
+  driver_settle (d);
+  g_assert_cmpint (producer.found, ==, found);
+
+  g_assert_true (aio_context_enable_external (d->ctx, NULL));
+  for (guint turn = 0; turn < 4; turn++)
+    driver_turn (d, FALSE);
+  g_assert_cmpint (producer.found, ==, found + 1);
+  g_assert_cmpint (writes, >, 1);
+  producer_stop (&producer);
+}
+
 static void
 add_tests (void)
 {
   driver_add ("polling-functions", "D2-told-beside-write", told_beside_write);
+  driver_add ("polling-functions", "H3-found-and-held-back-by-write", found_and_held_back_by_write);
   driver_add ("polling-functions", "functions-in-poll-mode", functions_replaced_in_poll_mode);
   driver_add ("polling-functions", "functions-replaced-in-end", functions_replaced_in_end);
   driver_add ("polling-functions", "removed-in-end-of-replaced-functions", removed_in_end_of_replaced_functions);

@@ -375,6 +375,72 @@ closed_under_fire (Driver *d)
     }
 }
 
+/* Two threads are the first on a clock, at once: the context has one list for it, of which both are users. */
+
+enum {
+  FIRST_ROUNDS = 500
+};
+
+typedef struct {
+  AioContext *ctx;
+  AioClock **clocks;
+  int *arrived; /* of both, in all rounds: they set out together */
+  AioTimer *timers[FIRST_ROUNDS];
+  int *fired;
+} First;
+
+static void
+make_timers (gpointer data)
+{
+  First *first = data;
+
+  for (guint i = 0; i < FIRST_ROUNDS; i++)
+    {
+      driver_count (first->arrived);
+      while (__atomic_load_n (first->arrived, __ATOMIC_ACQUIRE) < 2 * ((int) i + 1))
+        ;
+      first->timers[i] =
+          aio_timer_new (first->ctx, first->clocks[i], AIO_TIMER_SCALE_NS, driver_count, &first->fired[i]);
+    }
+}
+
+static void
+two_threads_are_first_on_a_clock (Driver *d)
+{
+  g_autofree First *first = g_new0 (First, 2);
+  AioClock *clocks[FIRST_ROUNDS];
+  int fired[FIRST_ROUNDS] = { 0 };
+  pthread_t threads[2];
+  int arrived = 0;
+
+  for (guint i = 0; i < FIRST_ROUNDS; i++)
+    clocks[i] = aio_clock_new_manual (0);
+  for (guint t = 0; t < 2; t++)
+    {
+      first[t] = (First){ .ctx = d->ctx, .clocks = clocks, .arrived = &arrived, .fired = fired };
+      threads[t] = driver_thread_start (make_timers, &first[t]);
+    }
+  for (guint t = 0; t < 2; t++)
+    driver_thread_join (threads[t]);
+  g_assert_cmpuint (atomic_load (&d->ctx->n_manual_lists), ==, FIRST_ROUNDS);
+
+  for (guint i = 0; i < FIRST_ROUNDS; i++)
+    for (guint t = 0; t < 2; t++)
+      aio_timer_mod_ns (first[t].timers[i], 1);
+  for (guint i = 0; i < FIRST_ROUNDS; i++)
+    aio_clock_set_ns (clocks[i], 1);
+  driver_settle (d);
+  for (guint i = 0; i < FIRST_ROUNDS; i++)
+    {
+      g_assert_cmpint (fired[i], ==, 2);
+      aio_timer_free (first[0].timers[i]);
+      g_assert_cmpint (aio_clock_deadline_ns_all (clocks[i], AIO_TIMER_ATTR_NONE), ==, -1);
+      aio_timer_free (first[1].timers[i]);
+      aio_clock_unref (clocks[i]);
+    }
+  g_assert_cmpuint (atomic_load (&d->ctx->n_manual_lists), ==, 0);
+}
+
 static void
 add_tests (void)
 {
@@ -389,6 +455,7 @@ add_tests (void)
   driver_add_bare ("timer-thread", "G15-context-goes-while-another-thread-notifies",
                    context_goes_while_another_thread_notifies);
   driver_add_bare ("timer-thread", "G15-closed-under-fire", closed_under_fire);
+  driver_add_for (DRIVER_POLL, "timer-thread", "two-threads-are-first-on-a-clock", two_threads_are_first_on_a_clock);
 }
 
 int

@@ -324,6 +324,67 @@ anticipate_only_moves_earlier (Driver *d)
 }
 
 static void
+its_clock_until_it_or_its_context_ends (Driver *d)
+{
+  g_autoptr (AioClock) manual = aio_clock_new_manual (0);
+  AioTimer *freed = aio_timer_new (d->ctx, manual, AIO_TIMER_SCALE_MS, driver_count, NULL);
+  AioTimer *left = aio_timer_new (d->ctx, aio_clock_get (AIO_CLOCK_HOST), AIO_TIMER_SCALE_MS, driver_count, NULL);
+
+  g_assert_true (aio_timer_get_clock (freed) == manual);
+  g_assert_true (aio_timer_get_clock (left) == aio_clock_get (AIO_CLOCK_HOST));
+  aio_timer_ref (freed);
+  aio_timer_ref (left);
+  aio_timer_free (freed);
+  g_assert_null (aio_timer_get_clock (freed));
+  aio_timer_unref (freed);
+  g_assert_true (aio_context_close (d->ctx, NULL));
+  g_assert_null (aio_timer_get_clock (left));
+  aio_timer_unref (left);
+}
+
+/* A context has a list for each manual clock, as long as a timer is on it. */
+static void
+clocks_come_and_go_in_any_order (Driver *d)
+{
+  enum {
+    N = 4
+  };
+  static const guint orders[][N] = { { 0, 1, 2, 3 }, { 3, 2, 1, 0 }, { 1, 3, 0, 2 } };
+  int fired = 0, expected = 0;
+
+  for (guint which = 0; which < G_N_ELEMENTS (orders); which++)
+    {
+      AioClock *clocks[N];
+      AioTimer *timers[N];
+
+      for (guint i = 0; i < N; i++)
+        {
+          clocks[i] = aio_clock_new_manual (0);
+          timers[i] = aio_timer_new (d->ctx, clocks[i], AIO_TIMER_SCALE_NS, driver_count, &fired);
+          aio_timer_mod_ns (timers[i], 1);
+        }
+      for (guint i = 0; i < N; i++)
+        {
+          guint gone = orders[which][i];
+
+          aio_timer_free (timers[gone]);
+          aio_clock_set_ns (clocks[gone], 1);
+          driver_settle (d);
+          g_assert_cmpint (fired, ==, expected);
+          /* Those that are left still fire. */
+          for (guint k = i + 1; k < N; k++)
+            {
+              aio_clock_advance_ns (clocks[orders[which][k]], 1);
+              driver_settle (d);
+              g_assert_cmpint (fired, ==, ++expected);
+              aio_timer_mod_ns (timers[orders[which][k]], i + 2);
+            }
+          aio_clock_unref (clocks[gone]);
+        }
+    }
+}
+
+static void
 add_tests (void)
 {
   driver_add ("timer", "fires-once-when-its-time-has-come", fires_once_when_its_time_has_come);
@@ -337,6 +398,8 @@ add_tests (void)
   driver_add ("timer", "G13-timers-run-after-bottom-halves-and-handlers", timers_run_after_bottom_halves_and_handlers);
   driver_add ("timer", "G8-negative-expiries-count-as-zero", negative_expiries_count_as_zero);
   driver_add ("timer", "G9-anticipate-only-moves-earlier", anticipate_only_moves_earlier);
+  driver_add ("timer", "its-clock-until-it-or-its-context-ends", its_clock_until_it_or_its_context_ends);
+  driver_add ("timer", "clocks-come-and-go-in-any-order", clocks_come_and_go_in_any_order);
 }
 
 int

@@ -230,6 +230,134 @@ wait_fails (Driver *d)
   refused_for_good (d, SHIM_URING_ENTER, EBADF);
 }
 
+/* The same where not even the SQEs fit. */
+static void
+submit_fails_on_a_ring_of_eight (Driver *d)
+{
+  enum {
+    N = 100
+  };
+  AioContext *own = swap_in_small_ring (d);
+  EventFd *eventfds = eventfds_new (N);
+
+  eventfds_watch (d, eventfds, 0, N);
+  shim_fail (SHIM_URING_SUBMIT, EBADF, 0, SHIM_ALWAYS);
+  eventfds_assert_all_called (d, eventfds, N, 1);
+  g_assert_cmpint (monitor (d), !=, AIO_MONITOR_IO_URING);
+  eventfds_unwatch (d, eventfds, 0, N);
+  eventfds_free (eventfds, N);
+  swap_out_small_ring (d, own);
+}
+
+/* Who polls without a wait is told to make one, which sees it. */
+static void
+submit_fails_where_nobody_waits (Driver *d)
+{
+  EventFd *eventfds = eventfds_new (1);
+
+  eventfds_watch (d, eventfds, 0, 1);
+  shim_start ();
+  shim_fail (SHIM_URING_SUBMIT, EBADF, 0, SHIM_ALWAYS);
+  g_assert_true (aio_fdmon_uring_ops.need_wait (d->ctx));
+  g_assert_cmpint (shim_failures (SHIM_URING_SUBMIT), ==, 1);
+  shim_stop ();
+  eventfds_assert_all_called (d, eventfds, 1, 1);
+  g_assert_cmpint (monitor (d), ==, AIO_MONITOR_POLL);
+  eventfds_unwatch (d, eventfds, 0, 1);
+  eventfds_free (eventfds, 1);
+}
+
+/* What did not fit into the ring cannot be fetched. */
+static void
+completions_that_cannot_be_fetched (Driver *d)
+{
+  enum {
+    N = 1000
+  };
+  AioContext *own = swap_in_small_ring (d);
+  EventFd *eventfds = eventfds_new (N);
+
+  eventfds_watch (d, eventfds, 0, N);
+  driver_settle (d);
+  for (guint i = 0; i < N; i++)
+    eventfd_set (&eventfds[i]);
+  g_assert_true (io_uring_cq_has_overflow (&d->ctx->fdmon_uring->ring));
+  shim_fail (SHIM_URING_ENTER, EBADF, 0, SHIM_ALWAYS);
+  /* Some of them have been found in the ring before, the others the next pass finds. */
+  driver_settle (d);
+  g_assert_cmpint (shim_failures (SHIM_URING_ENTER), >, 0);
+  g_assert_cmpint (monitor (d), !=, AIO_MONITOR_IO_URING);
+  for (guint i = 0; i < N; i++)
+    g_assert_cmpint (eventfds[i].calls, ==, 1);
+  eventfds_unwatch (d, eventfds, 0, N);
+  eventfds_free (eventfds, N);
+  swap_out_small_ring (d, own);
+}
+
+/* A CQE for @data with an error that no poll has: of an operation that no kernel has. */
+static void
+complete_with_error (Driver *d, guint64 data)
+{
+  struct io_uring_sqe *sqe = aio_uring_get_sqe (d->ctx);
+
+  g_assert_nonnull (sqe);
+  g_assert_cmpuint (data, !=, 0);
+  io_uring_prep_nop (sqe);
+  sqe->opcode = 255;
+  sqe->user_data = data;
+  g_assert_cmpint (io_uring_submit (&d->ctx->fdmon_uring->ring), ==, 1);
+}
+
+static guint64
+poll_of_first_handler (Driver *d, EventFd *eventfds)
+{
+  AioHandler *handler = aio_context_get_handler (d->ctx, eventfds[0].fd);
+
+  return aio_fdmon_entry_data (eventfds[0].fd, handler->generation);
+}
+
+static guint64
+poll_of_notifier (Driver *d, EventFd *eventfds G_GNUC_UNUSED)
+{
+  return d->ctx->fdmon_uring->notifier.data;
+}
+
+static void
+a_poll_fails (Driver *d, guint64 (*which) (Driver *d, EventFd *eventfds))
+{
+  enum {
+    N = 4
+  };
+  EventFd *eventfds = eventfds_new (N);
+  int notified = 0;
+
+  eventfds_watch (d, eventfds, 0, N);
+  driver_settle (d);
+  complete_with_error (d, which (d, eventfds));
+  eventfds_assert_all_called (d, eventfds, N, 2);
+  g_assert_cmpint (monitor (d), ==, AIO_MONITOR_POLL);
+  g_assert_cmpuint (driver_stats (d).monitor_switches, ==, 1);
+  driver_assert_quiet (d, 10);
+  eventfds_assert_all_called (d, eventfds, N, 1);
+  aio_context_schedule_oneshot (d->ctx, driver_count, &notified);
+  g_assert_true (driver_turn (d, TRUE));
+  g_assert_cmpint (notified, ==, 1);
+  eventfds_unwatch (d, eventfds, 0, N);
+  eventfds_free (eventfds, N);
+}
+
+static void
+the_poll_of_a_handler_fails (Driver *d)
+{
+  a_poll_fails (d, poll_of_first_handler);
+}
+
+static void
+the_poll_of_the_notifier_fails (Driver *d)
+{
+  a_poll_fails (d, poll_of_notifier);
+}
+
 /* F9 */
 
 static void
@@ -300,6 +428,11 @@ add_tests (void)
   add_for (DRIVER_GLIB, "submit-fails", submit_fails);
   add_for (DRIVER_GLIB, "submit-has-no-memory-for-long", submit_has_no_memory_for_long);
   add_for (DRIVER_POLL, "wait-fails", wait_fails);
+  add ("submit-fails-on-a-ring-of-eight", submit_fails_on_a_ring_of_eight);
+  add ("submit-fails-where-nobody-waits", submit_fails_where_nobody_waits);
+  add ("F7-completions-that-cannot-be-fetched", completions_that_cannot_be_fetched);
+  add ("the-poll-of-a-handler-fails", the_poll_of_a_handler_fails);
+  add_for (DRIVER_POLL, "the-poll-of-the-notifier-fails", the_poll_of_the_notifier_fails);
   driver_add_bare ("uring-limits", "F9-no-ring-for-who-asks-for-it", no_ring_for_who_asks_for_it);
   driver_add_bare ("uring-limits", "F9-a-kernel-that-is-too-old", a_kernel_that_is_too_old);
 }

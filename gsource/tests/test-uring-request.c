@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <sys/eventfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Requests of others in the ring: F10, F11, and how they end with the context */
@@ -243,20 +244,38 @@ a_completion_waits_for_others_of_its_batch (Driver *d)
   g_assert_false (aio_uring_has_requests (d->ctx));
 }
 
-static void
-many_on_a_small_ring (Driver *d)
+/* The case's context is another one meanwhile, whose ring has 8 entries. Returns its own. */
+static AioContext *
+swap_in_small_ring (Driver *d)
 {
-  enum {
-    N = 1000
-  };
   AioContext *own = d->ctx;
-  Request *requests = g_new (Request, N);
 
   shim_start ();
   shim_ring_entries (8);
   d->ctx = aio_context_new_full ("small", AIO_MONITOR_IO_URING, NULL);
   if (d->main_context)
     g_assert_true (aio_context_attach (d->ctx, d->main_context, G_PRIORITY_DEFAULT, NULL));
+  return own;
+}
+
+static void
+swap_out_small_ring (Driver *d, AioContext *own)
+{
+  shim_stop ();
+  g_assert_true (aio_context_close (d->ctx, NULL));
+  aio_context_unref (d->ctx);
+  d->ctx = own;
+}
+
+static void
+many_on_a_small_ring (Driver *d)
+{
+  enum {
+    N = 1000
+  };
+  AioContext *own = swap_in_small_ring (d);
+  Request *requests = g_new (Request, N);
+
   for (guint i = 0; i < N; i++)
     {
       requests[i] = request_on (d, -1);
@@ -265,10 +284,7 @@ many_on_a_small_ring (Driver *d)
   driver_turn_blind (d, TRUE);
   for (guint i = 0; i < N; i++)
     g_assert_cmpint (requests[i].completed, ==, 1);
-  shim_stop ();
-  g_assert_true (aio_context_close (d->ctx, NULL));
-  aio_context_unref (d->ctx);
-  d->ctx = own;
+  swap_out_small_ring (d, own);
   g_free (requests);
 }
 
@@ -370,6 +386,64 @@ ended_by_a_ring_that_fails (Driver *d)
   ended_by (d, fail_ring);
 }
 
+/* More of them than there are SQEs for their cancellations. */
+static void
+ended_on_a_small_ring (Driver *d)
+{
+  AioContext *own = swap_in_small_ring (d);
+
+  ended_by (d, close_context);
+  swap_out_small_ring (d, own);
+}
+
+/* The kernel does not take the cancellation: they are over all the same, and the ring ends with the context. */
+static void
+ended_where_none_can_be_cancelled (Driver *d)
+{
+  int fd = eventfd (0, EFD_CLOEXEC);
+  Request *r = g_new (Request, 1);
+
+  *r = request_on (d, fd);
+  add (r);
+  driver_turn_blind (d, FALSE);
+  g_assert_cmpint (r->prepared, ==, 1);
+  shim_start ();
+  shim_fail (SHIM_URING_ENTER, EBADF, 0, SHIM_ALWAYS);
+  g_assert_true (aio_context_close (d->ctx, NULL));
+  g_assert_cmpint (shim_failures (SHIM_URING_ENTER), ==, 1);
+  shim_stop ();
+  g_assert_cmpint (r->completed, ==, 1);
+  g_assert_cmpint (r->res, ==, -ECANCELED);
+  drop_context (d);
+  close (fd);
+  g_free (r);
+}
+
+/* In the child the context has none of them any more; the parent's go on. */
+static void
+a_child_ends_its_own (Driver *d)
+{
+  int fd = eventfd (0, EFD_CLOEXEC), status;
+  Request r = request_on (d, fd);
+  pid_t child;
+
+  add (&r);
+  driver_turn_blind (d, FALSE);
+  if ((child = fork ()) == 0)
+    {
+      aio_context_close (d->ctx, NULL);
+      driver_exit_child (r.completed == 1 && r.res == -ECANCELED && !aio_uring_has_requests (d->ctx) ? 0 : 1);
+    }
+  g_assert_cmpint (child, >, 0);
+  g_assert_cmpint (waitpid (child, &status, 0), ==, child);
+  g_assert_cmpint (status, ==, 0);
+  g_assert_cmpint (r.completed, ==, 0);
+  g_assert_no_errno (eventfd_write (fd, 7));
+  driver_run_until_count (d, &r.completed, 1, 5000);
+  g_assert_cmpuint (r.value, ==, 7);
+  close (fd);
+}
+
 static void
 no_ring (Driver *d)
 {
@@ -401,6 +475,9 @@ add_tests (void)
   add_case (DRIVER_ANY, "ended-by-the-last-reference", ended_by_the_last_reference);
   add_case (DRIVER_POLL, "ended-on-another-thread", ended_on_another_thread);
   add_case (DRIVER_ANY, "ended-by-a-ring-that-fails", ended_by_a_ring_that_fails);
+  add_case (DRIVER_ANY, "F6-ended-on-a-small-ring", ended_on_a_small_ring);
+  add_case (DRIVER_ANY, "ended-where-none-can-be-cancelled", ended_where_none_can_be_cancelled);
+  add_case (DRIVER_ANY, "F14-a-child-ends-its-own", a_child_ends_its_own);
   driver_add_monitor (AIO_MONITOR_POLL, "uring-request", "no-ring", no_ring);
   driver_add_monitor (AIO_MONITOR_EPOLL, "uring-request", "no-ring", no_ring);
 }

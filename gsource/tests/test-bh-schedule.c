@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "aio-context-private.h"
 #include "driver.h"
+#include "shims.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -325,7 +326,8 @@ raise_before_the_wait (AioContext *ctx, AioPoint point, gpointer data)
   if ((point != AIO_POINT_POLL_BEFORE_WAIT && point != AIO_POINT_GS_PREPARE_AFTER_TIMEOUT) || *left == 0)
     return;
   --*left;
-  /* Here the eventfd is written, which fails once its counter is full. */
+  /* Here the eventfd is written, which is interrupted once. */
+  shim_fail (SHIM_WRITE, EINTR, 0, 1);
   raise_and_look_at_errno ();
 }
 
@@ -337,6 +339,7 @@ scheduled_in_a_signal_handler_just_before_the_wait (Driver *d)
 
   bh_of_signal = aio_bh_new (d->ctx, driver_count, &runs);
   sigaction (SIGUSR1, &action, &previous);
+  shim_start ();
   aio_test_set_hook (d->ctx, raise_before_the_wait, &left);
   for (int turn = 1; turn <= 200 && __atomic_load_n (&left, __ATOMIC_RELAXED) > 0; turn++)
     {
@@ -346,6 +349,8 @@ scheduled_in_a_signal_handler_just_before_the_wait (Driver *d)
   g_assert_cmpint (left, ==, 0);
   aio_test_set_hook (d->ctx, NULL, NULL);
   g_assert_cmpuint (driver_stats (d).eventfd_writes, >=, 100);
+  g_assert_cmpint (shim_failures (SHIM_WRITE), ==, 100);
+  shim_stop ();
   sigaction (SIGUSR1, &previous, NULL);
   aio_bh_delete (bh_of_signal);
 }

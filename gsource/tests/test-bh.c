@@ -282,7 +282,7 @@ static void
 add_tests (void)
 {
   driver_add ("bh", "B1-order-is-that-of-scheduling", order_is_that_of_scheduling);
-  driver_add ("bh", "B1-order-holds-in-nested-turns", order_holds_in_nested_turns);
+  driver_add ("bh", "B1-B3-order-holds-in-nested-turns", order_holds_in_nested_turns);
   driver_add ("bh", "many-schedules-are-one-run", many_schedules_are_one_run);
   driver_add ("bh", "B2-rescheduled-in-its-callback-runs-once-a-turn", rescheduled_in_its_callback_runs_once_a_turn);
   driver_add ("bh", "B3-nested-turn-sees-the-rest-of-the-outer-slice", nested_turn_sees_the_rest_of_the_outer_slice);

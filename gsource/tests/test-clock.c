@@ -551,6 +551,7 @@ deadline_over_all_contexts (Driver *d)
   AioTimer *external =
       aio_timer_new_with_attrs (d->ctx, clock, AIO_TIMER_SCALE_NS, AIO_TIMER_ATTR_EXTERNAL, driver_count, &fired);
   AioTimer *far = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, driver_count, &fired);
+  AioTimer *nearer = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, driver_count, &fired);
   AioTimer near;
 
   aio_timer_init_with_attrs (&near, other, clock, AIO_TIMER_SCALE_NS, AIO_TIMER_ATTR_NONE, driver_count, &fired);
@@ -562,6 +563,9 @@ deadline_over_all_contexts (Driver *d)
   g_assert_cmpint (aio_clock_deadline_ns_all (clock, AIO_TIMER_ATTR_EXTERNAL), ==, 100);
   aio_timer_mod (far, 1900);
   g_assert_cmpint (aio_clock_deadline_ns_all (clock, AIO_TIMER_ATTR_NONE), ==, 900);
+  /* Those behind it are in no order: all are looked at. */
+  aio_timer_mod (nearer, 1600);
+  g_assert_cmpint (aio_clock_deadline_ns_all (clock, AIO_TIMER_ATTR_NONE), ==, 600);
   aio_timer_mod (&near, 1500);
   g_assert_cmpint (aio_clock_deadline_ns_all (clock, AIO_TIMER_ATTR_NONE), ==, 500);
   g_assert_cmpint (aio_clock_deadline_ns_all (clock, AIO_TIMER_ATTR_EXTERNAL), ==, 100);
@@ -570,12 +574,13 @@ deadline_over_all_contexts (Driver *d)
 
   /* The attribute changes nothing about firing. */
   driver_turn (d, TRUE);
-  g_assert_cmpint (fired, ==, 2);
+  g_assert_cmpint (fired, ==, 3);
 
   aio_timer_deinit (&near);
   aio_context_unref (other);
   aio_timer_free (external);
   aio_timer_free (far);
+  aio_timer_free (nearer);
 }
 
 /* One that is due, and whose turn in the pass has not come, counts. */

@@ -88,6 +88,34 @@ eighty_are_added_and_removed (Driver *d)
   eventfds_free (eventfds, N);
 }
 
+/* So often that each SQE which cancels a poll has been that of a poll before, one that is still there. */
+static void
+one_goes_while_the_others_stay (Driver *d)
+{
+  enum {
+    N = 100,
+    ROUNDS = 400
+  };
+  EventFd *eventfds = eventfds_new (N);
+
+  eventfds_watch (d, eventfds, 0, N);
+  driver_settle (d);
+  for (guint round = 0; round < ROUNDS; round++)
+    {
+      guint one = round % 10;
+
+      eventfds_unwatch (d, eventfds, one, one + 1);
+      driver_turn (d, FALSE);
+      eventfds_watch (d, eventfds, one, one + 1);
+      driver_turn (d, FALSE);
+      assert_in_flight (d, N);
+    }
+  g_assert_cmpint (aio_context_get_monitor (d->ctx), ==, AIO_MONITOR_IO_URING);
+  eventfds_assert_all_called (d, eventfds, N, 1);
+  eventfds_unwatch (d, eventfds, 0, N);
+  eventfds_free (eventfds, N);
+}
+
 /* Another thread changes the handler when its CQE is there and has not been taken. */
 
 typedef struct {
@@ -161,6 +189,40 @@ replaced_when_its_cqe_has_come (Driver *d)
   changed_when_its_cqe_has_come (d, replace_raced, 1);
 }
 
+/* F3: the monitor has it in a list of those to be armed, for the first time or once more. */
+static void
+removed_before_it_is_armed (Driver *d)
+{
+  static const AioFdHandler handler = { .read = count_old_read };
+
+  for (guint armed_before = 0; armed_before < 2; armed_before++)
+    for (guint n = 1; n <= 3; n++)
+      {
+        EventFd *eventfds = eventfds_new (3);
+        Raced raced = { .d = d };
+
+        for (guint i = 0; i < 3; i++)
+          g_assert_true (aio_context_set_fd_handler (d->ctx, eventfds[i].fd, &handler, &raced, count_destroyed, NULL));
+        if (armed_before)
+          {
+            for (guint i = 0; i < n; i++)
+              eventfd_set (&eventfds[i]);
+            driver_turn (d, TRUE);
+            g_assert_cmpint (raced.old_calls, ==, n);
+          }
+        for (guint i = 0; i < 3; i++)
+          {
+            driver_unwatch (d, eventfds[i].fd);
+            g_assert_cmpuint (uring (d)->to_arm->len, <=, 2 - i);
+          }
+        driver_settle (d);
+        g_assert_cmpint (raced.destroyed, ==, 3);
+        eventfds_free (eventfds, 3);
+      }
+  driver_assert_quiet (d, 10);
+  assert_in_flight (d, 0);
+}
+
 /* Its CQE is there, but another thread has read it: what comes next, while the home thread sleeps, is told. */
 
 typedef struct {
@@ -221,6 +283,7 @@ a_thousand_timeouts (Driver *d)
   guint late = 0;
 
   eventfds_watch (d, eventfds, 0, 3);
+  shim_start ();
   for (guint i = 0; i < 1000; i++)
     {
       gint64 timeout = g_rand_int_range (random, MS / 10, 5 * MS);
@@ -237,6 +300,9 @@ a_thousand_timeouts (Driver *d)
   g_assert_cmpuint (late, <, 500);
   g_assert_cmpuint (driver_stats (d).waits, ==, 1000);
   g_assert_cmpuint (driver_stats (d).zero_waits, ==, 0);
+  /* The kernel was told the whole time. */
+  g_assert_cmpint (shim_calls (SHIM_URING_ENTER), <=, 1100);
+  shim_stop ();
   eventfds_unwatch (d, eventfds, 0, 3);
   eventfds_free (eventfds, 3);
 }
@@ -645,8 +711,10 @@ add_tests (void)
 {
   add ("F1-added-and-removed-ten-thousand-times", added_and_removed_ten_thousand_times);
   add ("F2-eighty-are-added-and-removed", eighty_are_added_and_removed);
+  add ("F2-one-goes-while-the-others-stay", one_goes_while_the_others_stay);
   add ("F3-removed-when-its-cqe-has-come", removed_when_its_cqe_has_come);
   add ("F3-E3-replaced-when-its-cqe-has-come", replaced_when_its_cqe_has_come);
+  add ("F3-removed-before-it-is-armed", removed_before_it_is_armed);
   add ("F8-drained-when-its-cqe-has-come", drained_when_its_cqe_has_come);
   add_polled ("F4-a-thousand-timeouts", a_thousand_timeouts);
   add_polled ("F5-wait-returns-early", wait_returns_early);

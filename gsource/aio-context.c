@@ -239,12 +239,13 @@ aio_context_close (AioContext *ctx, GError **error)
 
   aio_context_ref (ctx);
   atomic_store_explicit (&ctx->closed, TRUE, memory_order_release);
+  /* First: a destroy notify may iterate the main context, which must not run what has not been freed yet. */
+  aio_context_detach (ctx, NULL);
   aio_context_clear_handlers (ctx, FALSE);
   aio_uring_cancel_requests (ctx);
   aio_uring_run_completed (ctx);
   aio_context_clear_timers (ctx, FALSE);
   aio_context_clear_bhs (ctx, FALSE);
-  aio_context_detach (ctx, NULL);
   aio_context_drop_current (ctx);
   aio_context_unref (ctx);
   return TRUE;

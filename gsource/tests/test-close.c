@@ -438,12 +438,36 @@ nothing_comes_after_the_close (Driver *d)
 }
 
 static void
+iterate (gpointer data)
+{
+  Driver *d = data;
+
+  g_main_context_iteration (d->main_context, FALSE);
+}
+
+/* What is freed later than the first one is there still when that is. */
+static void
+nothing_runs_while_it_is_being_closed (Driver *d)
+{
+  AioClock *clock = aio_clock_get (AIO_CLOCK_REALTIME);
+  int destroyed = 0;
+
+  aio_timer_new_full (d->ctx, clock, AIO_TIMER_SCALE_NS, AIO_TIMER_ATTR_NONE, NULL, not_any_more, d, iterate);
+  aio_context_schedule_oneshot_full (d->ctx, NULL, not_any_more, &destroyed, driver_count);
+  aio_bh_schedule (aio_bh_new_full (d->ctx, NULL, not_any_more, &destroyed, driver_count));
+  g_assert_true (aio_context_close (d->ctx, NULL));
+  g_assert_cmpint (destroyed, ==, 2);
+}
+
+static void
 add_tests (void)
 {
   driver_add ("close", "N5-closes-from-everywhere", closes_from_everywhere);
   driver_add ("close", "embedded-timers-are-parted-armed-or-not", embedded_timers_are_parted_armed_or_not);
   driver_add_bare ("close", "boxed-handles-outlive-the-context", boxed_handles_outlive_the_context);
   driver_add_bare ("close", "nothing-comes-after-the-close", nothing_comes_after_the_close);
+  driver_add_for (DRIVER_ATTACHED, "close", "nothing-runs-while-it-is-being-closed",
+                  nothing_runs_while_it_is_being_closed);
   driver_add ("close", "destroy-notifies-may-use-the-context", destroy_notifies_may_use_the_context);
 }
 

@@ -138,7 +138,8 @@ poll_gsource_check (AioContext *ctx, gboolean collect)
       AioHandler *handler = ctx->fdmon_poll.handlers[i];
       gushort revents = handler->poll_fd.revents & (handler->poll_fd.events | G_IO_NVAL);
 
-      if (!revents)
+      /* Until the next prepare, which may be skipped, GLib looks at what is not watched any more, too. */
+      if (!revents || !aio_handler_is_watched (handler))
         continue;
       found = TRUE;
       if (!collect)

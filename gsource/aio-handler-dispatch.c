@@ -125,7 +125,7 @@ may_be_called (AioContext *ctx, AioHandler *handler)
 {
   if (handler->external)
     aio_context_apply_external (ctx);
-  return !handler->held_back && !atomic_load_explicit (&handler->deleted, memory_order_acquire);
+  return !handler->held_back && !handler->dead && !atomic_load_explicit (&handler->deleted, memory_order_acquire);
 }
 
 /* It is not asked meanwhile: its poll function would still say yes in a nested poll. */

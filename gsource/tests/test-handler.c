@@ -319,6 +319,55 @@ closed_while_watched_warns_where_there_is_no_error_callback (Driver *d)
 }
 
 static void
+close_and_turn (int fd, gpointer data)
+{
+  Calls *calls = data;
+
+  count_read (fd, data);
+  close (fd);
+  driver_turn (calls->d, FALSE);
+}
+
+/* In the middle of an event: the turn in its read function has found it dead. */
+static void
+is_called_no_further_once_it_is_dead (Driver *d)
+{
+  const int errors = aio_context_get_monitor (d->ctx) == AIO_MONITOR_EPOLL ? 0 : 1;
+  Calls calls = { 0 };
+  int fds[2];
+
+  driver_socketpair (fds);
+  driver_write_byte (fds[1]);
+  watch (d, fds[0], (AioFdHandler){ .read = close_and_turn, .write = count_write, .error = count_error }, &calls);
+  driver_turn (d, FALSE);
+  g_assert_cmpint (calls.reads, ==, 1);
+  g_assert_cmpint (calls.errors, ==, errors);
+  g_assert_cmpint (calls.writes, ==, 1 - errors);
+  driver_unwatch (d, calls.fd);
+  close (fds[1]);
+}
+
+/* GLib has found it dead twice, and prepared the source once: as long as that is ready it is not asked what to look at. */
+static void
+dies_once_however_often_glib_finds_it_dead (Driver *d)
+{
+  const int errors = aio_context_get_monitor (d->ctx) == AIO_MONITOR_EPOLL ? 0 : 1;
+  Calls calls = { 0 };
+  int fds[2];
+
+  driver_pipe (fds);
+  watch (d, fds[0], (AioFdHandler){ .read = count_read, .error = count_error }, &calls);
+  driver_settle (d);
+  driver_close_pair (fds);
+  g_main_context_pending (d->main_context);
+  driver_poll (d->ctx, FALSE);
+  g_assert_cmpint (calls.errors, ==, errors);
+  g_main_context_iteration (d->main_context, FALSE);
+  g_assert_cmpint (calls.errors, ==, errors);
+  driver_unwatch (d, calls.fd);
+}
+
+static void
 reused_number_belongs_to_the_new_handler (Driver *d)
 {
   for (guint round = 0; round < 100; round++)
@@ -428,6 +477,9 @@ add_tests (void)
               closed_while_watched_is_one_error_and_no_busy_loop);
   driver_add ("handler", "E4-closed-while-watched-warns-where-there-is-no-error-callback",
               closed_while_watched_warns_where_there_is_no_error_callback);
+  driver_add ("handler", "E4-is-called-no-further-once-it-is-dead", is_called_no_further_once_it_is_dead);
+  driver_add_for (DRIVER_ATTACHED, "handler", "E4-dies-once-however-often-glib-finds-it-dead",
+                  dies_once_however_often_glib_finds_it_dead);
   driver_add ("handler", "E5-reused-number-belongs-to-the-new-handler", reused_number_belongs_to_the_new_handler);
   driver_add ("handler", "one-function-for-all-conditions", one_function_for_all_conditions);
 }

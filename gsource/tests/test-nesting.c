@@ -48,6 +48,42 @@ undrained_handler_recurses_to_a_bound (Driver *d)
   driver_close_pair (fds);
 }
 
+static void
+recurse_unprepared (int fd, gpointer data)
+{
+  Recursion *r = data;
+
+  (void) fd;
+  r->calls++;
+  r->depth++;
+  g_assert_cmpint (r->depth, <=, AIO_HANDLER_MAX_DEPTH);
+  /* The source is ready from here on, and its file descriptor is in GLib's set. */
+  if (r->depth == AIO_HANDLER_MAX_DEPTH - 1)
+    g_main_context_pending (r->d->main_context);
+  if (r->depth < AIO_HANDLER_MAX_DEPTH)
+    driver_poll (r->d->ctx, FALSE);
+  else
+    g_main_context_iteration (r->d->main_context, FALSE);
+  r->depth--;
+}
+
+/* What GLib finds of a file descriptor that is left out by now is nothing. */
+static void
+the_bound_holds_without_a_prepare (Driver *d)
+{
+  Recursion r = { .d = d };
+  int fds[2];
+
+  driver_pipe (fds);
+  driver_write_byte (fds[1]);
+  driver_watch (d, fds[0], recurse_unprepared, &r);
+  driver_poll (d->ctx, FALSE);
+  g_assert_cmpint (r.calls, ==, AIO_HANDLER_MAX_DEPTH);
+
+  driver_unwatch (d, fds[0]);
+  driver_close_pair (fds);
+}
+
 typedef struct {
   Recursion r;
   int timer_fired;
@@ -424,6 +460,8 @@ static void
 add_tests (void)
 {
   driver_add ("nesting", "C1-undrained-handler-recurses-to-a-bound", undrained_handler_recurses_to_a_bound);
+  driver_add_for (DRIVER_ATTACHED, "nesting", "C1-the-bound-holds-without-a-prepare",
+                  the_bound_holds_without_a_prepare);
   driver_add ("nesting", "C1-at-the-bound-a-wait-sleeps", at_the_bound_a_wait_sleeps);
   driver_add ("nesting", "C1-removed-at-the-bound", removed_at_the_bound);
   driver_add ("nesting", "C2-nested-turn-takes-over-the-ready-list", nested_turn_takes_over_the_ready_list);

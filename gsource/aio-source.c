@@ -67,6 +67,7 @@ aio_source_prepare (GSource *source, int *timeout_ms)
   aio_counter_add (&ctx->stats.prepares, 1);
   ctx->own_wakeup = FALSE;
 
+  AIO_SCHEDULE_POINT (ctx, GS_PREPARE_ENTER);
   notify_me = atomic_load_explicit (&ctx->notify_me, memory_order_relaxed);
   atomic_store_explicit (&ctx->notify_me, notify_me | 1, memory_order_relaxed);
   AIO_SCHEDULE_POINT (ctx, GS_PREPARE_AFTER_BIT);

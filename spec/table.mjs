@@ -184,6 +184,52 @@ export const table = {
       'a table is to be freed before the new one is there: who takes the lock is a visitor, so not yet',
     ],
   ],
+  'uring-removal': [
+    ['OPS=1 EVENTS=1', 'holds', 'one change, by home or by another thread'],
+    ['THREAD=0 SQ_SIZE=1 CQ_SIZE=1', 'holds', 'F6, F7: two changes by home; a ring that is too small'],
+    ['THREAD=0 OPS=1 OTHER=1 SQ_SIZE=1 CQ_SIZE=1', 'holds', 'F6, F7: and a second handler'],
+    ['THREAD=0 EVENTS=1 EXTERNAL=1', 'holds', 'external clients are disabled, and enabled'],
+    ['THREAD=0 OPS=1 EVENTS=1 GLIB=1 DEPTH=1', 'holds', 'a main context, and polls nested in callbacks'],
+    ['THREAD=0 OPS=1 EVENTS=1 GLIB=1 FAILS=1', 'holds', 'the kernel refuses, and poll(2) takes over'],
+    ['THREAD=0 OPS=1 DEPTH=1 MAX_DEPTH=2', 'holds', 'a handler is called in its own callback'],
+
+    ['THREAD=0 BY_FD', 'wrong_generation', 'E5: a completion is of whom the fd belongs to'],
+    [
+      'THREAD=0 EXTERNAL=1 BY_HANDLER',
+      'wrong_generation',
+      'E5: a handler keeps its generation: a completion is of any arming of its',
+    ],
+    ['THREAD=0 BY_ADDRESS', 'use_after_free', 'F3: a completion has the address of the handler'],
+    ['THREAD=0 NO_REARM', 'lost_readiness', 'F8: who has completed is not armed again'],
+    ['THREAD=0 NO_LOOK_AGAIN', 'empty_call', 'what the kernel was woken with is taken for what is ready'],
+    ['THREAD=0 STAYS_TO_ARM', 'use_after_free', 'F3: who is removed stays among those to be armed'],
+    ['THREAD=0 OTHER=1 INDEX_STAYS', 'stale_poll', 'who takes his place there keeps his own index'],
+    ['THREAD=0 NO_CANCEL', 'held_open', 'E4: who is removed leaves his poll in the ring'],
+    ['THREAD=0 CANCEL_LATE', 'held_open', 'E4: his poll is cancelled by the next wait only'],
+    ['OPS=1 EVENTS=1 NO_UNQUEUE', 'use_after_free', 'E1: who is removed stays in the ready list'],
+    ['THREAD=0 OPS=1 NO_FRAME_REF', 'use_after_free', 'E1: a handler is freed in its own callback'],
+    ['THREAD=0 SQ_SIZE=1 ONE_RINGFUL', 'missed_look', 'F6: only as many are armed as the ring has room for'],
+    [
+      'THREAD=0 OPS=0 EVENTS=3 OTHER=1 SQ_SIZE=1 CQ_SIZE=1 SLEEP_UNARMED',
+      'lost_readiness',
+      'F6: who has completed for nothing while the ring was full is not armed before the sleep',
+    ],
+    ['THREAD=0 SQ_SIZE=1 CQ_SIZE=1 NO_OVERFLOW', 'missed_look', 'F7: what did not fit is not fetched'],
+    [
+      'THREAD=0 OPS=1 GLIB=1 DEPTH=1 WAIT_NO_WAKE',
+      'lost_readiness',
+      'A7: a poll in a source’s prepare leaves who has completed unarmed',
+    ],
+    ['THREAD=0 OPS=0 GLIB=1 PREPARE_NO_WAKE', 'lost_readiness', 'F10: prepare leaves him unarmed'],
+    ['THREAD=0 OPS=1 DEPTH=1 NO_PARK', 'too_deep', 'C1: a handler too deep in itself stays armed'],
+    ['THREAD=0 OPS=1 DEPTH=1 NO_UNPARK', 'lost_readiness', 'C1: and is not armed when it has come back'],
+
+    [
+      'THREAD=0 EVENTS=1 BY_GENERATION',
+      'holds',
+      'only the generation is looked at: who is not monitored has none',
+    ],
+  ],
 };
 
 export const full = {
@@ -202,5 +248,14 @@ export const full = {
   'handler-table': [
     ['NESTS=1 SECOND=4 WALKS=3', 'holds', 'one thread adds, the other replaces and removes; three walks'],
     ['NESTS=1 SECOND=3 WALKS=3', 'holds', 'two larger tables; three walks'],
+  ],
+  'uring-removal': [
+    ['EVENTS=1', 'holds', 'two changes, by home or by another thread'],
+    ['OPS=1', 'holds', 'two events'],
+    ['THREAD=0 OTHER=1 SQ_SIZE=1 CQ_SIZE=1', 'holds', 'a second handler; a ring that is too small'],
+    ['OPS=1 EVENTS=1 EXTERNAL=1', 'holds', 'external clients, by another thread'],
+    ['OPS=1 EVENTS=1 GLIB=1', 'holds', 'a main context, and another thread'],
+    ['OPS=1 EVENTS=1 FAILS=1', 'holds', 'the kernel refuses, and another thread'],
+    ['THREAD=0 OPS=1 GLIB=1 DEPTH=1 FAILS=1', 'holds', 'all that one thread can do'],
   ],
 };

@@ -84,6 +84,17 @@ describe('Clock', () => {
       });
     });
 
+  for (const name of ['realtime', 'host'] as const)
+    it(`${name} cannot be disabled`, () => {
+      assert.throws(
+        () => {
+          Clock[name].enabled = false;
+        },
+        { name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE' },
+      );
+      assert.equal(Clock[name].enabled, true);
+    });
+
   describe('manual', () => {
     it('stands where it was put', () => {
       const clock = Clock.manual();

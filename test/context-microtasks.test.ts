@@ -7,6 +7,24 @@ import { callbackKinds as kinds } from './callback-kinds.js';
 import { matrix, scriptLines, type ScriptKind, whereClosingTells, withLoop } from './helpers.js';
 
 describe('Microtasks', () => {
+  it('N2: without process._tickCallback they settle when the script returns to the loop', async () => {
+    const script = `const order = [];
+      const ctx = new aio.AioContext();
+      ctx.scheduleOneshot(() => {
+        order.push('callback');
+        Promise.resolve().then(() => order.push('then'));
+        process.nextTick(() => order.push('tick'));
+      });
+      console.log(ctx.poll(false), ...order);
+      setImmediate(() => console.log(...order));`;
+
+    assert.deepEqual(await scriptLines('cjs', script), ['true callback tick then', 'callback tick then']);
+    assert.deepEqual(await scriptLines('cjs', script, { first: 'delete process._tickCallback;' }), [
+      'true callback',
+      'callback tick then',
+    ]);
+  });
+
   for (const [kind, arm] of Object.entries(kinds))
     matrix(
       `N2: they settle before the callback after a ${kind}`,

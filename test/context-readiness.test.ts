@@ -541,6 +541,44 @@ describe('AioContext: whenReadable and whenWritable', () => {
       },
     );
 
+    matrix('E4: closed while it is awaited: who takes the handler away has it end', (loop) => {
+      const [left] = loop.socketPair();
+      fill(left);
+      loop.ctx.setFdHandler(left, { read: never });
+      const fate = new Fate(loop.ctx.whenWritable(left));
+      loop.step();
+
+      loop.closeFd(left);
+      loop.ctx.setFdHandler(left, null);
+      progress(loop);
+
+      assert.equal((fate.error as { code?: unknown }).code, 'EBADF');
+      assertQuiet(loop);
+    });
+
+    matrix('E4: closed by the handler of the same event: it is told, and who awaits goes on', (loop) => {
+      const [left, right] = loop.socketPair();
+      const errors: unknown[] = [];
+      loop.ctx.setFdHandler(left, {
+        read: (fd) => {
+          loop.closeFd(fd);
+        },
+        error: (error) => errors.push(error),
+      });
+      const fate = new Fate(loop.ctx.whenWritable(left));
+      write(right, 'x');
+
+      loop.step();
+      progress(loop);
+
+      assert.equal(fate.state, 'fulfilled');
+      assert.equal(errors.length, 1);
+      assert.throws(() => {
+        throw errors[0];
+      }, badFdError);
+      assertQuiet(loop);
+    });
+
     matrix('E5: closed while it is awaited: a wait for another file of that number is told', (loop) => {
       const { read } = loop.pipe();
       new Fate(loop.ctx.whenReadable(read));

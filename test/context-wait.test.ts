@@ -136,6 +136,25 @@ describe('AioContext: waitWhile', () => {
     }, wouldHang);
   });
 
+  withLoop('what waits in the tick queue may be what it waits for, or arm it', ({ ctx }) => {
+    let waiting = true;
+    process.nextTick(() => (waiting = false));
+    ctx.waitWhile(() => waiting);
+
+    waiting = true;
+    queueMicrotask(() => {
+      ctx.scheduleOneshot(() => (waiting = false));
+    });
+    ctx.waitWhile(() => waiting);
+
+    let ticked = false;
+    process.nextTick(() => (ticked = true));
+    assert.throws(() => {
+      ctx.waitWhile(() => true);
+    }, wouldHang);
+    assert.equal(ticked, true);
+  });
+
   withLoop('when the last thing that was armed has run it would hang', ({ ctx }) => {
     let ran = false;
     ctx.scheduleOneshot(() => (ran = true));

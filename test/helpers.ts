@@ -291,6 +291,8 @@ const prelude: Record<ScriptKind, string> = {
 
 export interface ScriptOptions {
   args?: readonly string[];
+  /** In CommonJS: what runs before the package is loaded. */
+  first?: string;
   /** Milliseconds, after which it is killed. */
   timeout?: number;
   /** Whether Node's warnings are shown. */
@@ -307,7 +309,15 @@ export interface ScriptOptions {
 export async function runScript(
   kind: ScriptKind,
   source: string,
-  { args = [], timeout = 9000, warnings = false, display = false, ulimit, asan = '' }: ScriptOptions = {},
+  {
+    args = [],
+    first = '',
+    timeout = 9000,
+    warnings = false,
+    display = false,
+    ulimit,
+    asan = '',
+  }: ScriptOptions = {},
 ): Promise<ScriptResult> {
   const limit = ulimit === undefined ? '' : `ulimit -n ${String(ulimit)}; `;
   const child = spawn(
@@ -320,7 +330,7 @@ export async function runScript(
       ...(warnings ? ['--disable-warning=ExperimentalWarning'] : ['--no-warnings']),
       `--input-type=${kind === 'esm' ? 'module' : 'commonjs'}`,
       '-e',
-      prelude[kind] + source,
+      first + prelude[kind] + source,
       '--',
       ...args,
     ],

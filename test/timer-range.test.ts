@@ -31,6 +31,24 @@ describe('Timer and Clock: the range of time', () => {
       assert.equal(clock.nowNs(), ns);
     });
 
+  withLoop('N8: a fraction of a time that no number counts in nanoseconds is kept', (loop) => {
+    const timer = loop.ctx.timer(Clock.manual(), () => undefined);
+    for (const [ms, ns] of [
+      [1e10 + 0.5, 10_000_000_000_500_000n],
+      [1e10 + 2 ** -19, 10_000_000_000_000_002n], // 1.9 ns
+      [1e12 + 0.25, 1_000_000_000_000_250_000n],
+      [1e10, 10_000_000_000_000_000n],
+      [-1e10 - 0.5, 0n],
+    ] as const) {
+      timer.mod(ms);
+      assert.equal(timer.expireTimeNs, ns, String(ms));
+    }
+    assert.throws(() => {
+      timer.mod(Number.MAX_SAFE_INTEGER);
+    }, outOfRange);
+    assert.equal(timer.expireTimeNs, 0n, 'as it was');
+  });
+
   it('N8: the host clock is beyond what a number holds, and exact', () => {
     const [before, ns, after] = [Date.now(), Clock.host.nowNs(), Date.now()];
 

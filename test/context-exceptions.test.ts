@@ -285,6 +285,27 @@ describe('AioContext: exceptions', () => {
     assert.ok(aioError('EBADF').name === (error.errors[1] as Error).name);
   });
 
+  it('N5: the error of poll() itself is thrown with those of its callbacks', async () => {
+    // poll(2) refuses more file descriptors than a process may have: all that there are, and the wall clock's place.
+    const { stdout, stderr, code } = await runScript(
+      'esm',
+      `
+      const ctx = new aio.AioContext({ monitor: 'poll' });
+      const thrown = (body) => { try { body(); } catch (error) { return error; } };
+      const hold = [];
+      while (!thrown(() => hold.push(new aio.EventNotifier())));
+      for (let fd = 0; fd < 64; fd++) thrown(() => ctx.setFdHandler(fd, { read() {} }));
+      console.log(thrown(() => ctx.poll(false)).code);
+      ctx.scheduleOneshot(() => { throw new Error('first'); });
+      const error = thrown(() => ctx.poll(false));
+      console.log(error.name, ...error.errors.map((each) => each.code ?? each.message));
+      `,
+      { ulimit: 64 },
+    );
+    assert.equal(code, 0, stderr);
+    assert.equal(stdout, 'EINVAL\nAggregateError first EINVAL\n');
+  });
+
   withLoop('N5: the stack overflows in nested polls: a RangeError, and the loop works on', ({ ctx }) => {
     const down = (): void => {
       ctx.scheduleOneshot(down);

@@ -329,7 +329,9 @@ its_clock_until_it_or_its_context_ends (Driver *d)
   g_autoptr (AioClock) manual = aio_clock_new_manual (0);
   AioTimer *freed = aio_timer_new (d->ctx, manual, AIO_TIMER_SCALE_MS, driver_count, NULL);
   AioTimer *left = aio_timer_new (d->ctx, aio_clock_get (AIO_CLOCK_HOST), AIO_TIMER_SCALE_MS, driver_count, NULL);
+  AioTimer embedded;
 
+  aio_timer_init (&embedded, d->ctx, manual, AIO_TIMER_SCALE_MS, driver_count, NULL);
   g_assert_true (aio_timer_get_clock (freed) == manual);
   g_assert_true (aio_timer_get_clock (left) == aio_clock_get (AIO_CLOCK_HOST));
   aio_timer_ref (freed);
@@ -339,7 +341,9 @@ its_clock_until_it_or_its_context_ends (Driver *d)
   aio_timer_unref (freed);
   g_assert_true (aio_context_close (d->ctx, NULL));
   g_assert_null (aio_timer_get_clock (left));
+  g_assert_null (aio_timer_get_clock (&embedded));
   aio_timer_unref (left);
+  aio_timer_deinit (&embedded);
 }
 
 /* A context has a list for each manual clock, as long as a timer is on it. */

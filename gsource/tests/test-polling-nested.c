@@ -425,6 +425,41 @@ external_is_held_back_after_the_find (Driver *d)
   producer_stop (&other);
 }
 
+/* Enabled when the wait has looked, and before it takes note of that. */
+static void
+enable (gpointer data)
+{
+  Driver *d = data;
+
+  g_assert_true (aio_context_enable_external (d->ctx, NULL));
+}
+
+static void
+external_is_enabled_after_the_wait (Driver *d)
+{
+  Producer producer, other;
+  gboolean reached;
+
+  producer_start (&other, d);
+  producer_init (&producer, d);
+  producer.funcs.external = TRUE;
+  producer_watch (&producer);
+  other.event = producer.event = TRUE;
+  other.on_ready = disable;
+  g_assert_true (driver_poll (d->ctx, FALSE));
+  g_assert_cmpint (producer.found, ==, 0);
+  g_assert_true (producer_handler (&producer)->polling->found);
+  producer.event = FALSE;
+  driver_interleave (d, AIO_POINT_POLL_AFTER_WAIT, 0, enable, d, &reached);
+  driver_poll (d->ctx, FALSE);
+  g_assert_true (reached);
+  for (guint i = 0; i < 2 && producer.found == 0; i++)
+    driver_turn (d, TRUE);
+  g_assert_cmpint (producer.found, ==, 1);
+  producer_stop (&producer);
+  producer_stop (&other);
+}
+
 static void
 add_tests (void)
 {
@@ -441,6 +476,7 @@ add_tests (void)
   driver_add ("polling-nested", "work-made-while-polling", work_made_while_polling);
   driver_add ("polling-nested", "H5-external-is-not-asked", external_is_not_asked);
   driver_add ("polling-nested", "external-held-back-after-the-find", external_is_held_back_after_the_find);
+  driver_add ("polling-nested", "external-enabled-after-the-wait", external_is_enabled_after_the_wait);
 }
 
 int

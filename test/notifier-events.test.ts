@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 
 import { EventNotifier } from 'aio-gsource';
+import { closeFd } from 'aio-gsource/fds';
 import { computeTimeoutNs } from 'aio-gsource/internals';
 
-import { closedError, collectUntil, drain, matrix, withLoop, write } from './helpers.js';
+import { closedError, collectUntil, drain, matrix, whereClosingTells, withLoop, write } from './helpers.js';
 
 describe('EventNotifier', () => {
   it('is set and tested without any context', () => {
@@ -122,6 +123,28 @@ describe('EventNotifier', () => {
     assert.notEqual(computeTimeoutNs(loop.ctx), 0n);
     assert.equal(loop.step(), false);
   });
+
+  matrix(
+    'E4: its descriptor closed behind it is one error',
+    (loop) => {
+      const notifier = new EventNotifier();
+      const errors: unknown[] = [];
+      loop.ctx.setEventNotifier(notifier, {
+        read: () => assert.fail('never set'),
+        error: ({ code }) => errors.push(code),
+      });
+      loop.step();
+
+      closeFd(notifier.fd);
+      loop.until(() => errors.length > 0);
+      notifier.close();
+      loop.steps(4);
+
+      assert.deepEqual(errors, ['EBADF']);
+      assert.equal(loop.step(), false);
+    },
+    whereClosingTells,
+  );
 
   it('close is final, and idempotent', () => {
     const notifier = new EventNotifier();

@@ -87,6 +87,26 @@ describe('Timer and Clock: the range of time', () => {
     assert.deepEqual(fired, ['before']);
   });
 
+  matrix('G7: a repeating one fires no more where its next time would be beyond the end', (loop) => {
+    const clock = Clock.manual(maxInt64 - 20n);
+    let fired = 0;
+    const timer = loop.ctx.timer(clock, () => fired++, { scale: 'ns' });
+    timer.every(6);
+
+    clock.setNs(maxInt64 - 8n);
+    loop.steps(2);
+    assert.equal(fired, 1, 'the one that was missed is left out');
+    assert.equal(timer.expireTimeNs, maxInt64 - 2n);
+    clock.setNs(maxInt64 - 1n);
+    loop.steps(2);
+    assert.equal(fired, 2);
+    assert.equal(timer.expireTimeNs, maxInt64);
+    clock.setNs(maxInt64);
+    loop.steps(2);
+    assert.equal(fired, 2);
+    timer.close();
+  });
+
   withLoop('G7: beyond the end is an error', (loop) => {
     const clock = Clock.manual(maxInt64 - 5n);
     const timer = loop.ctx.timer(clock, () => undefined, { scale: 'ns' });

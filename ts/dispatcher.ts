@@ -234,7 +234,7 @@ function call(callee: Callee, slot: Slot, argument?: unknown): unknown {
  * @returns how many it has run, without those that a nested call has run
  */
 function dispatchBatch(batch: Int32Array): number {
-  for (let count = 0; ; ) {
+  for (let count = 0; ;) {
     const [next = 0, end = 0] = [batch[0], batch[1]];
     if (next >= end) return count;
     batch[0] = next + 1;

@@ -3,15 +3,42 @@
 // ts/load.ts takes the addon from build/ beside its own dist/, and nobody can talk it into another place. So
 // there is a folder that looks like the package, in which build/ is the sanitized one.
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 
 const addon = 'aio_gsource.node';
 
-/** The folder, the one that reports are written to, and what a process needs in its environment. */
-export function stagePackage(build) {
-  const folder = path.resolve(build, 'package');
-  const logs = path.resolve(build, 'reports');
+/** Gives the folder, or null if it could not be built. AddressSanitizer's has the addon as well. */
+export function buildSanitized(sanitizer) {
+  const run = (command, args) =>
+    spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'] }).status === 0;
+  const folder = `build-${sanitizer}`;
+  const addon = sanitizer === 'address' ? 'enabled' : 'disabled';
+  const ready =
+    existsSync(`${folder}/build.ninja`) ||
+    run('meson', [
+      ...['setup', folder, `-Db_sanitize=${sanitizer}`, '-Db_lundef=false'],
+      ...['-Dintrospection=disabled', `-Daddon=${addon}`],
+    ]);
+  return ready && run('ninja', ['-C', folder]) ? folder : null;
+}
+
+/**
+ * The folder, the one that reports are written to, and what a process needs in its environment. With another suffix
+ * there are others.
+ */
+export function stagePackage(build, suffix = '') {
+  const folder = path.resolve(build, `package${suffix}`);
+  const logs = path.resolve(build, `reports${suffix}`);
   for (const each of [folder, logs]) {
     rmSync(each, { recursive: true, force: true });
     mkdirSync(each);

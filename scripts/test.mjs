@@ -7,7 +7,7 @@ import { performance } from 'node:perf_hooks';
 
 import { checkRelease } from './check-release.mjs';
 import { forgetC, measureC, measureTs, printCoverage, threshold } from './coverage.mjs';
-import { readReports, stagePackage } from './sanitized-package.mjs';
+import { buildSanitized, readReports, stagePackage } from './sanitized-package.mjs';
 
 process.chdir(path.join(import.meta.dirname, '..'));
 
@@ -46,19 +46,6 @@ function mesonTests(folder, setup, env = {}) {
     }
   }
   return settle(count, status);
-}
-
-// Gives the folder, or null if it could not be built. AddressSanitizer's has the addon as well.
-function buildSanitized(sanitizer) {
-  const folder = `build-${sanitizer}`;
-  const addon = sanitizer === 'address' ? 'enabled' : 'disabled';
-  const ready =
-    existsSync(`${folder}/build.ninja`) ||
-    run('meson', [
-      ...['setup', folder, `-Db_sanitize=${sanitizer}`, '-Db_lundef=false'],
-      ...['-Dintrospection=disabled', `-Daddon=${addon}`],
-    ]) === 0;
-  return ready && run('ninja', ['-C', folder]) === 0 ? folder : null;
 }
 
 // Each run of a model counts; the runner prints a line for it when it ends.

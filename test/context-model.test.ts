@@ -67,7 +67,7 @@ describe('AioContext: random programs against a model', () => {
         const [program] = result.counterexample as [Program];
         assert.fail(
           [
-            `npm run fuzz -- --only ${driver},${monitor} --seed ${result.seed} --path ${result.counterexamplePath ?? ''}`,
+            `npm run fuzz -- --only ${driver},${monitor} --seed=${result.seed} --path ${result.counterexamplePath ?? ''}`,
             show(program),
             String(result.errorInstance),
           ].join('\n'),

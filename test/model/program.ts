@@ -59,8 +59,9 @@ export interface Program {
 
 type Weighted = fc.WeightedArbitrary<Op>;
 
+/** The first ones more often, so that what is done to one is done to the same. */
 function index(count: number, where: 'top' | 'inside'): fc.Arbitrary<number> {
-  const any = fc.nat(count - 1);
+  const any = fc.oneof({ weight: 1, arbitrary: fc.nat(1) }, { weight: 2, arbitrary: fc.nat(count - 1) });
   return where === 'top'
     ? any
     : fc.oneof({ weight: 1, arbitrary: any }, { weight: 1, arbitrary: fc.constant(own) });
@@ -104,8 +105,8 @@ function operation(where: 'top' | 'inside', depth: number, polled: boolean): fc.
   const catches = where === 'top' ? fc.constant(true) : fc.boolean();
   const pass = (name: PassOp, blocking: fc.Arbitrary<boolean>): fc.Arbitrary<Op> =>
     fc.record({ do: fc.constant(name), blocking, catches });
-  add(where === 'top' ? 14 : 5, pass('poll', fc.boolean()));
-  add(where === 'top' ? 14 : 5, pass('iterate', fc.boolean()));
+  add(where === 'top' ? 14 : 7, pass('poll', fc.boolean()));
+  add(where === 'top' ? 14 : 7, pass('iterate', fc.boolean()));
   add(1, pass('dispatch', fc.constant(false)));
   add(1, pass('bhPoll', fc.constant(false)));
   if (where === 'inside') add(3, fc.record({ do: fc.constant('throw') }));

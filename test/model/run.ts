@@ -1,31 +1,23 @@
 // Runs a program with a real context and the model side by side.
-import { closeSync, openSync } from 'node:fs';
-
-import { AioContext, AioError, Clock, EventNotifier, MainContext } from 'aio-gsource';
+import { AioContext, AioError, Clock, MainContext } from 'aio-gsource';
 import type { BottomHalf, ManualClock, Timer } from 'aio-gsource';
-import { closeFd, pipe, socketPair, tryRead, tryWrite } from 'aio-gsource/fds';
-import { bhPoll, computeTimeoutNs, dispatch } from 'aio-gsource/internals';
+import { bhPoll, computeTimeoutNs, dispatch, notifyMe } from 'aio-gsource/internals';
 
+import { Slot } from './fds.js';
 import {
   BottomHalfModel,
   ClockModel,
   Disagreement,
-  ERR,
   expect,
-  FdModel,
   Frame,
   HandlerModel,
-  HUP,
-  IN,
   Model,
-  OUT,
   TimerModel,
 } from './model.js';
 import {
   bottomHalves,
   clocks,
   fdKinds,
-  type FdKind,
   type Handler,
   type Op,
   own,
@@ -59,101 +51,6 @@ const maxOps = 300;
 /** A blocking pass that has lasted for so long would have gone on for ever. */
 const watchdogMs = 2000;
 
-const block = Buffer.alloc(65536);
-
-function drain(fd: number): void {
-  for (let count = tryRead(fd, block); count; count = tryRead(fd, block));
-}
-
-class Slot {
-  readonly kind: FdKind;
-  readonly model: FdModel = new FdModel();
-  fd = -1;
-  peer = -1;
-  notifier: EventNotifier | null = null;
-  #hasData = false;
-  #isFull = false;
-  #isHung = false;
-
-  constructor(kind: FdKind) {
-    this.kind = kind;
-    this.open();
-  }
-
-  open(): void {
-    this.#hasData = this.#isFull = this.#isHung = false;
-    if (this.kind === 'socket') [this.fd, this.peer] = socketPair();
-    else if (this.kind === 'pipe-read') ({ read: this.fd, write: this.peer } = pipe());
-    else if (this.kind === 'pipe-write') ({ write: this.fd, read: this.peer } = pipe());
-    else if (this.kind === 'file') this.fd = openSync(import.meta.filename, 'r');
-    else this.fd = (this.notifier = new EventNotifier()).fd;
-    this.model.ready = this.model.seen = this.events;
-  }
-
-  close(): void {
-    if (this.notifier) this.notifier.close();
-    else if (this.kind === 'file') closeSync(this.fd);
-    else closeFd(this.fd);
-    if (this.peer >= 0 && !this.#isHung) closeFd(this.peer);
-  }
-
-  get events(): number {
-    switch (this.kind) {
-      case 'socket':
-        return (this.#hasData || this.#isHung ? IN : 0) | (this.#isFull ? 0 : OUT) | (this.#isHung ? HUP : 0);
-      case 'pipe-read':
-        return (this.#hasData ? IN : 0) | (this.#isHung ? HUP : 0);
-      case 'pipe-write':
-        return (this.#isFull ? 0 : OUT) | (this.#isHung ? ERR : 0);
-      case 'notifier':
-        return this.#hasData ? IN : 0;
-      case 'file':
-        return IN | OUT;
-    }
-  }
-
-  /** The context has cleared the notifier before it called. */
-  wasCleared(): void {
-    this.#hasData = false;
-  }
-
-  feed(): boolean {
-    if (this.#isHung || !['socket', 'pipe-read', 'notifier'].includes(this.kind)) return false;
-    if (this.notifier) this.notifier.set();
-    else if (!this.#hasData) tryWrite(this.peer, block.subarray(0, 1));
-    return (this.#hasData = true);
-  }
-
-  drain(): boolean {
-    if (!this.#hasData) return false;
-    if (this.notifier) this.notifier.testAndClear();
-    else drain(this.fd);
-    this.#hasData = false;
-    return true;
-  }
-
-  fill(): boolean {
-    if (this.#isHung || this.#isFull || !['socket', 'pipe-write'].includes(this.kind)) return false;
-    while (tryWrite(this.fd, block) !== null);
-    return (this.#isFull = true);
-  }
-
-  empty(): boolean {
-    if (!this.#isFull || this.#isHung) return false;
-    drain(this.peer);
-    this.#isFull = false;
-    return true;
-  }
-
-  hangUp(): boolean {
-    if (this.#isHung || this.peer < 0) return false;
-    this.empty();
-    closeFd(this.peer);
-    this.#isFull = false;
-    return (this.#isHung = true);
-  }
-}
-
 /** What a script belongs to: the index of its bottom half, timer or file descriptor. */
 interface Owner {
   readonly bh?: number;
@@ -181,6 +78,10 @@ class Run {
   #names = 0;
   #ops = 0;
   #thrown = 0;
+  /** Passes so far, nested ones too. */
+  #passes = 0;
+  /** Somebody has prepared the source since the last iteration, and has not gone on. */
+  #isPrepared = false;
   /** Callbacks do nothing any more. */
   #isQuiet = false;
   /** What the model did not allow, or what the run itself stumbled over. */
@@ -492,6 +393,9 @@ class Run {
     this.#count(`${blocking ? 'blocking ' : ''}${kind}`);
 
     const frame = new Frame(kind, blocking);
+    const passes = ++this.#passes;
+    const sleeps = this.#sleeps;
+    if (main && depth === 0) this.#isPrepared = false;
     const guards = blocking && !model.closed && !model.frames.some((each) => each.blocking);
     if (blocking && !model.closed) {
       if (model.isDue()) this.#count('blocking, due');
@@ -521,6 +425,17 @@ class Run {
     // An iteration may have dispatched what then had nothing to do; what nested passes have run may count or not.
     const may = main !== null || frame.progress || frame.nested;
     expect(result === true ? may : !frame.progress, `the ${kind} gives ${String(result)}`);
+    if (depth > 0 || passes !== this.#passes || model.closed) return;
+    // Where it has slept, or GLib would have, nobody is being polled any more.
+    if (main ? result === false : this.#sleeps > sleeps)
+      for (const { name, begun } of model.handlers)
+        expect(begun === 0, `${name} is still polled after a sleep`);
+  }
+
+  get #sleeps(): number {
+    if (this.#ctx.closed) return 0;
+    const { waits, zeroWaits } = this.#ctx.stats();
+    return waits - zeroWaits;
   }
 
   #pending(): void {
@@ -529,6 +444,7 @@ class Run {
     const { frames } = model;
     if (frames.filter(({ kind }) => kind !== 'call').length >= maxDepth) return;
     const main = this.#main;
+    this.#isPrepared = true;
     const result = this.#within(new Frame('pending'), () => {
       model.prepared = true; // also if it throws, and so does not tell
       return main.pending();
@@ -773,6 +689,11 @@ class Run {
     }
     for (const { real, model: clock } of this.#clocks)
       expect(real.nowNs() === BigInt(clock.now) * 1_000_000n, `a clock shows ${String(real.nowNs())}`);
+    const waiters = notifyMe(ctx);
+    expect(
+      waiters === 0 || (waiters === 1 && this.#isPrepared),
+      `notify_me is ${String(waiters)} between passes`,
+    );
     const timeout = computeTimeoutNs(ctx);
     const { queue, clocks: all } = model;
     const isTimerDue = all.some(({ now, armed }) => [...armed].some(({ expire }) => expire <= now));

@@ -307,7 +307,8 @@ retire_if_idle (AioContext *ctx, AioHandler *handler)
     return FALSE;
   if (end (ctx, handler) && ask (ctx, handler))
     return TRUE;
-  if (polling->listed && !polling->owed)
+  /* Not while it is asked: the answer that it is about to give would be dropped. */
+  if (polling->listed && !polling->owed && !polling->busy)
     list_remove (ctx, handler);
   return FALSE;
 }

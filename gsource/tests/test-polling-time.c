@@ -428,6 +428,52 @@ event_at_retirement (Driver *d)
   producer_stop (&other);
 }
 
+/* It does not retire while its own poll function nests a poll: the yes that it then says is kept. */
+static gboolean
+look_and_nest (int fd G_GNUC_UNUSED, gpointer data)
+{
+  Producer *producer = data;
+  gboolean event = producer->event;
+
+  producer->asked++;
+  if (event)
+    {
+      clock_ns += 8 * SECOND;
+      aio_context_notify (producer->d->ctx);
+      driver_poll (producer->d->ctx, TRUE);
+    }
+  return event;
+}
+
+static void
+idle_while_it_is_asked (Driver *d)
+{
+  Producer producer, other;
+
+  driver_give_need_wait (d);
+  producer_start (&other, d);
+  producer_init (&producer, d);
+  producer.funcs.poll = look_and_nest;
+  producer_watch (&producer);
+  driver_set_poll_params (d, 50 * US);
+  clock_start ();
+  other.event = TRUE;
+  driver_poll (d->ctx, FALSE);
+  producer_set_ns (&other, 50 * US);
+  aio_context_notify (d->ctx);
+  driver_poll (d->ctx, TRUE);   /* counts from now on */
+  aio_context_prepare (d->ctx); /* which ends poll mode */
+  g_assert_cmpint (producer_handler (&producer)->polling->idle_at_ns, !=, 0);
+
+  producer.event = TRUE;
+  driver_poll (d->ctx, FALSE);
+  g_assert_cmpint (producer.asked, >, 0);
+  g_assert_cmpint (producer.found, ==, 1);
+  clock_stop ();
+  producer_stop (&producer);
+  producer_stop (&other);
+}
+
 static void
 add_tests (void)
 {
@@ -443,6 +489,7 @@ add_tests (void)
   driver_add_for (DRIVER_POLL, "polling-time", "D6-idle", idle);
   driver_add_for (DRIVER_POLL, "polling-time", "D6-idle/need-wait", idle_with_need_wait);
   driver_add_for (DRIVER_POLL, "polling-time", "D6-event-at-retirement", event_at_retirement);
+  driver_add_for (DRIVER_POLL, "polling-time", "D6-idle-while-it-is-asked", idle_while_it_is_asked);
 }
 
 int

@@ -111,7 +111,7 @@ async function coverage() {
   if (!existsSync(`${folder}/build.ninja`) && run('meson', [...args, '-Dintrospection=disabled']) !== 0)
     return settle(none(), 1);
   forgetC(folder);
-  const tests = mesonTests(folder, null, { AIO_STRESS: '1000' });
+  const tests = mesonTests(folder, null, { AIO_STRESS: '1000', AIO_TEST_SLOWDOWN: '3' });
   const count = { ...none(), failed: tests.failed };
   if (!measured) count.failed += (await measuredMochaTests()).failed;
   const judge = (title, files, skipped) => {

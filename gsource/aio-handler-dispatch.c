@@ -208,8 +208,6 @@ aio_context_dispatch_ready (AioContext *ctx)
   AioHandler *handler;
 
   aio_context_apply_changes (ctx);
-  /* Who enables them notifies, and the next wait might sleep once that is accepted: what was found is kept in them. */
-  aio_context_apply_external (ctx);
   /*
    * What is found meanwhile has to wait for the next pass, or one who looks in his callback without taking anything
    * would be called again and again. It is at the end of the list.

@@ -50,6 +50,9 @@ wait (AioContext *ctx, gint64 timeout, gboolean *notifier_ready, GError **error)
   aio_context_apply_changes (ctx);
   aio_context_apply_external (ctx);
   aio_fdmon_choose (ctx);
+  /* Who is not held back any more may have been found ready before; the notification of that may be accepted by now. */
+  if (ctx->ready.head)
+    timeout = 0;
   if (timeout == 0 && atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) == 0
       && !aio_uring_has_requests (ctx))
     return TRUE;

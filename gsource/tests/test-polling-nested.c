@@ -434,8 +434,9 @@ enable (gpointer data)
   g_assert_true (aio_context_enable_external (d->ctx, NULL));
 }
 
+/* What it has found is to be called once it is not held back any more; by a poll() that the notification does not end. */
 static void
-external_is_enabled_after_the_wait (Driver *d)
+is_enabled_at (Driver *d, AioPoint point, gboolean (*drive) (Driver *d))
 {
   Producer producer, other;
   gboolean reached;
@@ -450,14 +451,38 @@ external_is_enabled_after_the_wait (Driver *d)
   g_assert_cmpint (producer.found, ==, 0);
   g_assert_true (producer_handler (&producer)->polling->found);
   producer.event = FALSE;
-  driver_interleave (d, AIO_POINT_POLL_AFTER_WAIT, 0, enable, d, &reached);
-  driver_poll (d->ctx, FALSE);
+  driver_interleave (d, point, 0, enable, d, &reached);
+  drive (d);
   g_assert_true (reached);
   for (guint i = 0; i < 2 && producer.found == 0; i++)
-    driver_turn (d, TRUE);
+    driver_poll (d->ctx, TRUE);
   g_assert_cmpint (producer.found, ==, 1);
   producer_stop (&producer);
   producer_stop (&other);
+}
+
+static gboolean
+look_once (Driver *d)
+{
+  return driver_poll (d->ctx, FALSE);
+}
+
+static gboolean
+iterate_once (Driver *d)
+{
+  return g_main_context_iteration (d->main_context, FALSE);
+}
+
+static void
+external_is_enabled_after_the_wait (Driver *d)
+{
+  is_enabled_at (d, AIO_POINT_POLL_AFTER_WAIT, look_once);
+}
+
+static void
+external_is_enabled_after_prepare (Driver *d)
+{
+  is_enabled_at (d, AIO_POINT_GS_PREPARE_AFTER_TIMEOUT, iterate_once);
 }
 
 static void
@@ -477,6 +502,8 @@ add_tests (void)
   driver_add ("polling-nested", "H5-external-is-not-asked", external_is_not_asked);
   driver_add ("polling-nested", "external-held-back-after-the-find", external_is_held_back_after_the_find);
   driver_add ("polling-nested", "external-enabled-after-the-wait", external_is_enabled_after_the_wait);
+  driver_add_for (DRIVER_ATTACHED, "polling-nested", "external-enabled-after-prepare",
+                  external_is_enabled_after_prepare);
 }
 
 int

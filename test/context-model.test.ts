@@ -9,7 +9,7 @@ import { type Program, programs, show } from './model/program.js';
 import { cells, runProgram, type Tally } from './model/run.js';
 
 /** Of all cells together. */
-const sequences = 5000 / (slowdown > 1 ? 5 : 1);
+const sequences = 5000;
 
 /** So many contexts at most wait to be collected. */
 const batch = 50;

@@ -4,7 +4,7 @@
  * and put a larger table in its place. spec/README.md says how to read this file, spec/table.mjs which flags it is run
  * with and what each run must show. A comment names the function that a statement stands for; files are in gsource/.
  *
- * The lock count is that of lock-count-functions.inc, step by step. What only who has the lock can see is one step. What
+ * The lock count is that of lock-count-functions.pml, step by step. What only who has the lock can see is one step. What
  * monitors do with handlers is spec/uring-removal.pml.
  */
 #ifndef SECOND
@@ -59,7 +59,7 @@ bool use_after_free = 0, double_free = 0, leak = 0, missed = 0, walked_twice = 0
 /* Who finds that he has to wait for the lock waits for nobody who changes the table */
 #define SEEN(x) home_waits = (x == LOCKED && changing); assert(!home_waits)
 
-#include "lock-count-functions.inc"
+#include "lock-count-functions.pml"
 
 /* --- aio-handler-table.c, aio-context-private.h */
 

@@ -4,7 +4,7 @@
  * who finds that nobody visits frees it. spec/README.md says how to read this file, spec/table.mjs which flags it is run
  * with and what each run must show. A comment names the function that a statement stands for; files are in gsource/.
  *
- * The functions are in lock-count-functions.inc. The mutex is taken as pthread_mutex_lock() promises it, in any order. A
+ * The functions are in lock-count-functions.pml. The mutex is taken as pthread_mutex_lock() promises it, in any order. A
  * visitor that comes in or leaves without acquire or release has what it reads before or after that (ENTER_RELAXED,
  * LEAVE_RELAXED).
  */
@@ -24,7 +24,7 @@
 
 #define SEEN(x)
 
-#include "lock-count-functions.inc"
+#include "lock-count-functions.pml"
 
 byte list = 1;        /* what visitors find */
 byte retired = 0;     /* with the lock: what was taken out and is not freed */

@@ -48,6 +48,7 @@ bool pair[HANDLERS + 1];
 local bool monitored[HANDLERS + 1];
 local bool revents[HANDLERS + 1];
 local bool found[HANDLERS + 1];
+local bool late[HANDLERS + 1]; /* came into the ready list in the pass that is under way */
 local bool listed[HANDLERS + 1];
 local bool begun[HANDLERS + 1];
 local bool busy[HANDLERS + 1];
@@ -365,7 +366,7 @@ proctype home()
     byte depth = 0, i = 0, due = 0, n_pr = 0;
     byte h = 0, by = 0, visit = 0, n = 0, at = 0, who = 0, caller = 0;
     bool blocking = 0, is_blocking = 0, sleeps = 0, del = 0, was_busy = 0, any = 0, yes = 0, ended = 0;
-    bool had_ready = 0, asked_all = 0, polled = 0, success = 0, called_found = 0, called_revents = 0, caller_busy = 0;
+    bool had_ready = 0, asked_all = 0, polled = 0, success = 0, called_revents = 0, caller_busy = 0;
 
     depth = nested;
 loop: /* the code of a program, or of a callback */
@@ -558,7 +559,7 @@ walk: /* for_each_polled(); any: whether one visit returned TRUE */
             fi
         od;
         if
-        :: yes && listed[who] -> d_step { found[who] = 1; any = 1 } /* aio_handler_set_found() */
+        :: yes && listed[who] -> d_step { late[who] = late[who] || !IS_READY(who); found[who] = 1; any = 1 } /* aio_handler_set_found() */
         :: else
         fi;
         if
@@ -653,8 +654,13 @@ poll: /* aio_context_poll_for() */
 #endif
     if
     :: !sleeps -> visit = V_BEGIN; CALL(walk, 2, looked); goto no_wait
-    :: sleeps && !success && !NEED_WAIT -> /* poll_handlers() */
-        poll_started = 1;
+    :: sleeps && !success -> /* there is time to poll for */
+        APPLY_EXTERNAL(); /* need_wait() */
+        if
+        :: NEED_WAIT -> goto due_only
+        :: else
+        fi;
+        poll_started = 1; /* poll_handlers() */
         do
         :: !success && !WAIT_IS_OVER && !NEED_WAIT ->
             visit = V_BEGIN;
@@ -663,10 +669,12 @@ poll: /* aio_context_poll_for() */
             if
             :: true -> break /* the time is over */
             :: true
-            fi
+            fi;
+            APPLY_EXTERNAL() /* need_wait() */
         :: success || WAIT_IS_OVER || NEED_WAIT -> break
         od
-    :: sleeps -> /* there is no time to poll for */
+    :: sleeps -> /* there is none */
+due_only:
         asked_all = 0;
         if
         :: n_due > 0 -> visit = V_DUE; CALL(walk, 4, due_asked); success = success || any
@@ -732,7 +740,7 @@ wait:
             fi
         fi
     fi;
-    d_step { revents[entry] = FINDS }; /* aio_handler_set_ready() */
+    d_step { late[entry] = (late[entry] || !IS_READY(entry)) && entry != 0; revents[entry] = FINDS }; /* aio_handler_set_ready() */
 waited:
     skip;
     d_step {
@@ -755,48 +763,62 @@ waited:
 
 dispatch: /* aio_context_dispatch_ready() */
     CALL(apply, 3, dispatch_applied);
+    d_step {
+        i = 1;
+        do
+        :: i <= HANDLERS -> late[i] = 0; i++
+        :: else -> break
+        od;
+        i = 0
+    };
     do
-    :: HAS_READY ->
+    :: true ->
         d_step {
             caller = 1;
             do
-            :: !IS_READY(caller) -> caller++
+            :: caller <= HANDLERS && !(IS_READY(caller) && !late[caller]) -> caller++
             :: else -> break
             od;
-            ALIVE(caller);
-            refs[caller]++;
-            called_revents = revents[caller];
-            called_found = found[caller];
-            revents[caller] = 0;
-            found[caller] = 0;
             if
-            :: !listed[caller] && monitored[caller] -> LIST_APPEND(caller) /* aio_polling_note_dispatch() */
-            :: else
+            :: caller <= HANDLERS ->
+                ALIVE(caller);
+                refs[caller]++;
+                called_revents = revents[caller];
+                revents[caller] = 0;
+                if
+                :: !listed[caller] && monitored[caller] -> LIST_APPEND(caller) /* aio_polling_note_dispatch() */
+                :: else
+                fi
+            :: else -> caller = 0
             fi
         };
+        if
+        :: caller == 0 -> break
+        :: else
+        fi;
         APPLY_EXTERNAL();
         if /* call_handler() */
         :: deleted[caller]
         :: !deleted[caller] && IS_HELD(caller) -> /* what was found is kept, for nothing would find it again */
-#ifndef FOUND_DROPPED
-            found[caller] = called_found
+#ifdef FOUND_DROPPED
+            found[caller] = 0
 #else
             skip
 #endif
         :: !deleted[caller] && !IS_HELD(caller) && called_revents ->
-            d_step { fd_ready = 0; event = 0; MOVED() }; /* read */
+            d_step { found[caller] = 0; fd_ready = 0; event = 0; MOVED() }; /* read */
             CALLBACK(end_read)
         :: !deleted[caller] && !IS_HELD(caller) && !called_revents ->
-            d_step { caller_busy = busy[caller]; busy[caller] = 1; event = 0; MOVED() }; /* call_poll_ready() */
+            d_step { caller_busy = busy[caller]; found[caller] = 0; busy[caller] = 1; event = 0; MOVED() }; /* call_poll_ready() */
             CALLBACK(end_ready);
             busy[caller] = caller_busy
         fi;
         d_step {
             UNREF(caller);
-            caller = 0; called_revents = 0; called_found = 0; caller_busy = 0
+            caller = 0; called_revents = 0; caller_busy = 0
         }
-    :: !HAS_READY -> break
     od;
+    skip;
     if
     :: RETURNS(dispatch, 1, poll_dispatched)
 #if GLIB
@@ -864,6 +886,7 @@ iteration: /* aio_source_prepare() */
     d_step {
         sleeps = 0; gwake = 0; prepared = 0;
         notified = 0; /* aio_source_check(): drain() */
+        late[entry] = (late[entry] || !IS_READY(entry)) && entry != 0;
         revents[entry] = revents[entry] || FINDS
     };
     if

@@ -11,7 +11,8 @@ const words = process.argv.slice(2).filter((argument) => argument !== '--full');
 const isFull = process.argv.includes('--full');
 const JOBS = 2;
 const MEGABYTES = isFull ? 8000 : 1500; // each
-const DEPTH = 1_000_000;
+const DEPTH = 50_000; // none needs more than some thousands; what is not used costs time to set up
+const HASH = isFull ? 26 : 22; // the logarithm of the size of the table of states, likewise
 
 const sources = isFull ? [table, full] : [table];
 const rows = sources
@@ -63,7 +64,7 @@ async function search({ model, flags, expected }) {
       folder,
     );
     if (!built.ok) return { found: `cc: ${built.text.trim()}` };
-    return judge(await run('./pan', [`-m${DEPTH}`], folder));
+    return judge(await run('./pan', [`-m${DEPTH}`, `-w${HASH}`], folder));
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -230,6 +230,50 @@ export const table = {
       'only the generation is looked at: who is not monitored has none',
     ],
   ],
+  polling: [
+    ['THREAD=1', 'holds', 'one change, by home or by another thread'],
+    ['DEPTH=1', 'holds', 'the same by home, and a poll nested in any of the functions'],
+    ['OPS=2 EXTERNAL=1', 'holds', 'external clients are disabled, and enabled'],
+    ['THREAD=1 GLIB=1', 'holds', 'a main context, and another thread'],
+    ['OPS=0 EVENTS=2 DEPTH=1 URING=1', 'holds', 'a monitor that tells what is ready: idle handlers retire'],
+    ['OPS=0 DEPTH=2 GLIB=1', 'holds', 'polls nested in polls, under a main context'],
+
+    ['REMOVE_NO_END', 'end_missing', 'D3: who is removed is not told of the end'],
+    ['FUNCTIONS_NEW_END', 'unpaired', 'E16: the new end function is called for the old begin'],
+    ['FUNCTIONS_NO_END', 'unpaired', 'E16: the functions are replaced between a begin and its end'],
+    ['OPS=0 KEEP_POLLING', 'begun_asleep', 'D8: poll sleeps in poll mode'],
+    ['OPS=0 GLIB=1 GLIB_KEEPS_POLLING', 'begun_asleep', 'D8: GLib sleeps in poll mode'],
+    [
+      'OPS=0 DEPTH=1 GLIB=1 POLLING_NO_WAKE',
+      'begun_asleep',
+      'D8: a poll in a source’s prepare leaves poll mode on and does not wake GLib',
+    ],
+    [
+      'DEPTH=1 LEFT_BLINDLY',
+      'begun_asleep',
+      'D8: an end function has it begin anew, and poll sleeps all the same',
+    ],
+    ['OPS=0 NO_LAST_LOOK', 'lost_event', 'D2: nobody is asked after the end, by poll'],
+    ['OPS=0 GLIB=1 NO_LAST_LOOK', 'lost_event', 'D2: nor by prepare'],
+    ['OPS=0 DEPTH=1 NEVER_OWED', 'lost_event', 'D2: who cannot be asked then is not asked later either'],
+    ['OPS=0 DEPTH=1 ASK_ONCE', 'lost_event', 'D2: an answer counts that is older than the end'],
+    ['OPS=0 EVENTS=2 DEPTH=1 URING=1 RETIRE_OWED', 'lost_event', 'D6: who is owed a look retires'],
+    ['OPS=0 EVENTS=2 DEPTH=1 URING=1 RETIRE_BUSY', 'lost_event', 'D6: who is being asked retires'],
+    [
+      'OPS=2 EXTERNAL=1 GLIB=1 ENABLED_TOO_LATE',
+      'lost_event',
+      'H3: a wait that finds nobody held back any more sleeps as if they still were',
+    ],
+    ['OPS=2 EXTERNAL=1 FOUND_DROPPED', 'lost_event', 'H3: what was found is dropped while it is held back'],
+    ['REGISTERS_BLINDLY', 'lost_event', 'E3: who replaces a handler does not look at the device'],
+
+    ['OPS=0 DEPTH=1 BEGIN_UNASKED', 'holds', 'who cannot be asked is begun too: he is ended all the same'],
+    [
+      'OPS=0 DEPTH=1 GLIB=1 GLIB_LEAVES_ONCE',
+      'holds',
+      'prepare ends poll mode once, whatever began it anew: that has woken GLib, and prepare comes again',
+    ],
+  ],
 };
 
 export const full = {
@@ -257,5 +301,18 @@ export const full = {
     ['OPS=1 EVENTS=1 GLIB=1', 'holds', 'a main context, and another thread'],
     ['OPS=1 EVENTS=1 FAILS=1', 'holds', 'the kernel refuses, and another thread'],
     ['THREAD=0 OPS=1 GLIB=1 DEPTH=1 FAILS=1', 'holds', 'all that one thread can do'],
+  ],
+  polling: [
+    ['OPS=2 DEPTH=1', 'holds', 'two changes, and nested polls'],
+    ['DEPTH=1 THREAD=1', 'holds', 'nested polls, and another thread'],
+    ['OPS=2 THREAD=1 EXTERNAL=1', 'holds', 'external clients, and another thread'],
+    ['EVENTS=2 THREAD=1 GLIB=1', 'holds', 'two events under a main context, and another thread'],
+    ['OPS=2 EXTERNAL=1 URING=1 DEPTH=1 GLIB=1', 'holds', 'all that one thread can do'],
+    [
+      'EVENTS=2 THREAD=1 DESTROYS_BLINDLY',
+      'lost_event',
+      'E3: on another thread he looks before the old one is destroyed only',
+    ],
+    ['OPS=2 THREAD=1 EXTERNAL=1 ENABLES_QUIETLY', 'lost_event', 'A10: who enables them does not notify'],
   ],
 };

@@ -63,6 +63,7 @@ local bool monitored[HANDLERS + 1];
 bool deleted[HANDLERS + 1];
 bool changed[HANDLERS + 1];
 local bool queued[HANDLERS + 1]; /* in the ready list, with revents */
+local bool late[HANDLERS + 1];   /* came there in the pass that is under way */
 local bool parked[HANDLERS + 1];
 #if EXTERNAL
 local bool held_back[HANDLERS + 1];
@@ -378,6 +379,9 @@ proctype thread()
 #endif
 #endif
 
+/* aio_handler_set_ready() */
+#define SET_READY(h, value) d_step { late[h] = late[h] || !queued[h]; queued[h] = value }
+
 #define UNREF(h) \
     refs[h]--; \
     if \
@@ -630,9 +634,9 @@ reap: /* aio_uring_reap() */
             if
             :: h != 0 && found && res != CANCELED -> /* look_again(), aio_handler_set_ready() */
 #ifdef NO_LOOK_AGAIN
-                queued[h] = 1
+                SET_READY(h, 1)
 #else
-                queued[h] = (file_of[FD(h)] == 0 || ready[file_of[FD(h)]])
+                SET_READY(h, (file_of[FD(h)] == 0 || ready[file_of[FD(h)]]))
 #endif
             :: else
             fi;
@@ -828,7 +832,7 @@ poll: /* aio_context_poll_for() */
         d_step {
             i = 1;
             do
-            :: i <= HANDLERS -> queued[i] = POLL_FINDS(i); i++
+            :: i <= HANDLERS -> late[i] = !queued[i]; queued[i] = POLL_FINDS(i); i++
             :: else -> break
             od;
             i = 0
@@ -848,14 +852,29 @@ poll: /* aio_context_poll_for() */
 
 dispatch: /* aio_context_dispatch_ready() */
     CALL(apply, 2, dispatch_applied);
+    d_step {
+        i = 1;
+        do
+        :: i <= HANDLERS -> late[i] = 0; i++
+        :: else -> break
+        od;
+        i = 0
+    };
     do
-    :: HAS_READY ->
+    :: true ->
         d_step {
             caller = 1;
             do
-            :: !queued[caller] -> caller++
+            :: caller <= HANDLERS && !(queued[caller] && !late[caller]) -> caller++
             :: else -> break
             od;
+            caller = (caller <= HANDLERS -> caller : 0)
+        };
+        if
+        :: caller == 0 -> break
+        :: else
+        fi;
+        d_step {
             ALIVE(caller);
             queued[caller] = 0;
 #ifndef NO_FRAME_REF
@@ -891,7 +910,6 @@ dispatch: /* aio_context_dispatch_ready() */
 #endif
             caller = 0
         }
-    :: !HAS_READY -> break
     od;
     if
     :: RETURNS(dispatch, 1, poll_dispatched)
@@ -958,7 +976,7 @@ iteration: /* aio_source_prepare() */
     :: else -> d_step { /* poll_gsource_check() */
             i = 1;
             do
-            :: i <= HANDLERS -> queued[i] = queued[i] || (in_source[i] && POLL_FINDS(i)); i++
+            :: i <= HANDLERS -> late[i] = !queued[i]; queued[i] = queued[i] || (in_source[i] && POLL_FINDS(i)); i++
             :: else -> break
             od;
             i = 0

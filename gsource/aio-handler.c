@@ -31,6 +31,8 @@ polling_new (const AioFdHandler *funcs, AioPollingCall call)
   polling->call = call;
   polling->begin = G_CALLBACK (funcs->poll_begin);
   polling->end = G_CALLBACK (funcs->poll_end);
+  /* What it takes the place of may have been polled, so that nobody has kicked for what there is. */
+  polling->owed = TRUE;
   return polling;
 }
 

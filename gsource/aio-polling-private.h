@@ -24,7 +24,7 @@ struct _AioPolling {
   guint8 begun;                   /* begin was called, or would have been, and end was not */
   guint8 found;                   /* poll said that it is ready, and ready was not called */
   guint8 busy;                    /* one of its functions is on the stack: not asked meanwhile */
-  guint8 owed;                    /* end was called, and it has not been asked since */
+  guint8 owed;                    /* it is new or end was called, and it has not been asked since */
   guint index;                    /* in poll_aio_handlers */
   gint64 ns;                      /* how long to poll for its sake */
   gint64 idle_at_ns;              /* when it counts as idle; 0: to be set */
@@ -35,6 +35,7 @@ typedef struct {
   AioHandler **handlers;
   guint n, size, n_holes, walks;
   guint n_due;       /* those to be asked before any wait: owed, or watching no file descriptor */
+  guint n_appended;  /* how many there have ever been; wraps around */
   gboolean ns_stale; /* the longest polling time has to be looked for again */
   gint64 now_ns;     /* the time, for who walks */
 } AioPolledHandlers;
@@ -59,6 +60,7 @@ void aio_polling_update_ns (AioContext *ctx);
 typedef struct {
   gint64 start_ns;    /* when it began; -1 if nobody wants to know */
   guint n_accepted;   /* the notifications accepted until then */
+  guint n_appended;   /* the handlers registered until then */
   guint64 callbacks;  /* the callbacks run until then */
   gboolean had_ready; /* an outer wait had found handlers ready */
   gboolean asked_all; /* every handler that can be asked was */

@@ -43,6 +43,7 @@ list_append (AioContext *ctx, AioHandler *handler)
   handler->polling->listed = TRUE;
   list->handlers[list->n++] = handler;
   list->n_due += is_due (handler);
+  list->n_appended++;
 }
 
 /* Who walks the list finds a hole, which is closed after the walk. */
@@ -240,7 +241,8 @@ static gboolean
 leave_poll_mode (AioContext *ctx)
 {
   ctx->poll_started = FALSE;
-  return for_each_polled (ctx, end) && look (ctx, ask);
+  for_each_polled (ctx, end);
+  return look_at_due (ctx);
 }
 
 /* How long */
@@ -419,13 +421,15 @@ need_wait (AioContext *ctx)
 
 /*
  * Whether a wait would not block whatever its timeout; also if a poll() that is nested in one of the functions has taken
- * the notification, or run the callback, that the caller of this one blocks for.
+ * the notification, or run the callback, that the caller of this one blocks for, or if one of them has registered a
+ * handler, which has not been asked.
  */
 static gboolean
 wait_is_over (AioContext *ctx, const AioPollingPass *pass)
 {
   return ctx->ready.head || ctx->completed.head || atomic_load_explicit (&ctx->notified, memory_order_relaxed)
          || ctx->n_accepted != pass->n_accepted || aio_context_n_callbacks (ctx) != pass->callbacks
+         || ctx->poll_aio_handlers.n_appended != pass->n_appended
          || aio_context_is_closed (ctx);
 }
 
@@ -463,6 +467,7 @@ aio_polling_before_wait (AioContext *ctx, gint64 timeout_ns, AioPollingPass *pas
   *pass = (AioPollingPass){
     .start_ns = ctx->poll_params.max_ns > 0 ? now_ns () : -1,
     .n_accepted = ctx->n_accepted,
+    .n_appended = ctx->poll_aio_handlers.n_appended,
     .callbacks = aio_context_n_callbacks (ctx),
     .had_ready = ctx->ready.head != NULL,
     .asked_all = TRUE,

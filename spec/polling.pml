@@ -88,7 +88,7 @@ bool user = 0; /* a program changes the handlers of one number on one thread at 
 local byte begun_by[HANDLERS + 1]; /* which pair's begin was called without its end: 1 + pair */
 local bool freed[HANDLERS + 1];
 local byte last_handler = 1;
-local bool moved[3]; /* since the poll() of that depth began something has run or been accepted: n_accepted, callbacks */
+local bool moved[3]; /* since the poll() of that depth began something has run, been accepted or registered: n_accepted, callbacks, n_appended */
 bool use_after_free = 0, double_free = 0, unpaired = 0, end_missing = 0, begun_asleep = 0, lost_event = 0;
 bool unseen_change = 0, miscounted = 0, bound = 0;
 #define ASSERT(property, condition) property = !(condition); assert(!property)
@@ -153,21 +153,11 @@ proctype producer()
     :: else \
     fi
 
-/*
- * Readiness that was found for a handler goes with it (E3), and so does the look that is owed to it. So who registers
- * another one has it look at the device by himself: when it is registered and, as the old one may have been polled until
- * then, when that one is destroyed.
- */
-#ifdef REGISTERS_BLINDLY
-#define FIRST_LOOK(h)
-#define LOOK_AT_DESTROY()
+/* polling_new(): what was found for the old one, or is owed to it, goes with it (E3) */
+#ifdef NEW_NOT_OWED
+#define OWED_AT_FIRST 0
 #else
-#define FIRST_LOOK(h) fd_ready = fd_ready || h != 0
-#ifdef DESTROYS_BLINDLY
-#define LOOK_AT_DESTROY()
-#else
-#define LOOK_AT_DESTROY() fd_ready = fd_ready || entry != 0
-#endif
+#define OWED_AT_FIRST 1
 #endif
 
 /* set_handler() */
@@ -181,10 +171,9 @@ proctype producer()
     :: else \
     fi; \
     entry = h; \
-    FIRST_LOOK(h); \
     h = 0
 
-#define NEW_HANDLER(h) last_handler++; h = last_handler; refs[h] = 1
+#define NEW_HANDLER(h) last_handler++; h = last_handler; refs[h] = 1; owed[h] = OWED_AT_FIRST
 
 /* aio_context_set_poll_functions() */
 #define SET_FUNCTIONS() replaced[entry] = 1; NOTE_CHANGE(entry)
@@ -233,10 +222,16 @@ proctype thread()
     ASSERT(miscounted, due == n_due); \
     i = 0; due = 0
 
+#ifdef NEW_SLEPT_OVER
+#define APPENDED() skip
+#else
+#define APPENDED() MOVED()
+#endif
 #define LIST_APPEND(h) /* list_append() */ \
     ASSERT(bound, n_list < LIST); \
     index[h] = n_list; listed[h] = 1; list[n_list] = h; n_list++; \
-    n_due = n_due + owed[h]
+    n_due = n_due + owed[h]; \
+    APPENDED() /* n_appended */
 
 #define LIST_REMOVE(h, last) /* list_remove() */ \
     listed[h] = 0; \
@@ -321,7 +316,7 @@ proctype thread()
     ASSERT(double_free, refs[h] > 0); \
     refs[h]--; \
     if \
-    :: refs[h] == 0 -> ASSERT(end_missing, begun_by[h] == 0); freed[h] = 1; LOOK_AT_DESTROY() \
+    :: refs[h] == 0 -> ASSERT(end_missing, begun_by[h] == 0); freed[h] = 1 \
     :: else \
     fi
 
@@ -614,13 +609,14 @@ leave: /* leave_poll_mode() */
     poll_started = 0;
     visit = V_END;
     CALL(walk, 5, mode_ended);
+    any = 0;
     if
 #ifdef NO_LAST_LOOK
-    :: any && false -> visit = V_ASK; CALL(walk, 6, last_look)
+    :: false -> visit = V_DUE; CALL(walk, 6, last_look)
 #else
-    :: any -> visit = V_ASK; CALL(walk, 6, last_look)
+    :: n_due > 0 -> visit = V_DUE; CALL(walk, 6, last_look)
 #endif
-    :: else -> any = 0
+    :: else
     fi;
     if
     :: RETURNS(leave, 1, left)

@@ -265,7 +265,8 @@ export const table = {
       'H3: a wait that finds nobody held back any more sleeps as if they still were',
     ],
     ['OPS=2 EXTERNAL=1 FOUND_DROPPED', 'lost_event', 'H3: what was found is dropped while it is held back'],
-    ['REGISTERS_BLINDLY', 'lost_event', 'E3: who replaces a handler does not look at the device'],
+    ['NEW_NOT_OWED', 'lost_event', 'D2: a handler that takes the place of a polled one is not asked'],
+    ['NEW_SLEPT_OVER', 'lost_event', 'D2: nor is one that takes it while others are asked'],
 
     ['OPS=0 DEPTH=1 BEGIN_UNASKED', 'holds', 'who cannot be asked is begun too: he is ended all the same'],
     [
@@ -308,11 +309,6 @@ export const full = {
     ['OPS=2 THREAD=1 EXTERNAL=1', 'holds', 'external clients, and another thread'],
     ['EVENTS=2 THREAD=1 GLIB=1', 'holds', 'two events under a main context, and another thread'],
     ['OPS=2 EXTERNAL=1 URING=1 DEPTH=1 GLIB=1', 'holds', 'all that one thread can do'],
-    [
-      'EVENTS=2 THREAD=1 DESTROYS_BLINDLY',
-      'lost_event',
-      'E3: on another thread he looks before the old one is destroyed only',
-    ],
     ['OPS=2 THREAD=1 EXTERNAL=1 ENABLES_QUIETLY', 'lost_event', 'A10: who enables them does not notify'],
   ],
 };

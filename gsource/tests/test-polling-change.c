@@ -51,6 +51,60 @@ replaced_in_poll_mode (Driver *d)
   g_assert_cmpint (producer.ends, ==, 2);
 }
 
+/* The event comes while the producer is told to spare its kicks, and its handler goes before anybody looks. */
+static void
+replaced_with_an_event (Driver *d)
+{
+  for (int removed = 0; removed < 2; removed++)
+    {
+      Producer producer;
+
+      producer_start (&producer, d);
+      producer_enter_poll_mode (&producer);
+      producer_event (&producer);
+      if (removed)
+        producer_unwatch (&producer);
+      producer_watch (&producer);
+      driver_run_until_count (d, &producer.served, 2, 5000);
+      producer_stop (&producer);
+    }
+}
+
+static void
+event_of_other (Producer *producer)
+{
+  producer->on_end = NULL;
+  producer_event (producer->other);
+}
+
+static void
+replace_other_after_end (Producer *producer)
+{
+  if (producer->on_end)
+    return;
+  producer->on_poll = NULL;
+  producer_watch (producer->other);
+}
+
+/* The last look, which is after the ends, has passed it then. */
+static void
+replaced_in_the_last_look (Driver *d)
+{
+  Producer producers[2];
+
+  for (int i = 0; i < 2; i++)
+    producer_start (&producers[i], d);
+  for (int i = 0; i < 2; i++)
+    producer_enter_poll_mode (&producers[i]);
+  producers[0].other = &producers[1];
+  producers[0].on_end = event_of_other;
+  producers[0].on_poll = replace_other_after_end;
+  driver_run_until_count (d, &producers[1].served, 2, 5000);
+  g_assert_null (producers[0].on_poll);
+  for (int i = 0; i < 2; i++)
+    producer_stop (&producers[i]);
+}
+
 static void
 closed_in_poll_mode (Driver *d)
 {
@@ -132,12 +186,13 @@ died_in_poll_mode (Driver *d)
   for (guint removed_at_end = 0; removed_at_end < 2; removed_at_end++)
     {
       Producer producer;
-      int fd;
+      int fd, ends;
 
       producer_init (&producer, d);
       producer.funcs.error = note_error;
       producer_watch (&producer);
       producer_enter_poll_mode (&producer);
+      ends = producer.ends;
       fd = fcntl (producer.fd, F_DUPFD_CLOEXEC, 500);
       g_assert_no_errno (close (producer.fd));
       if (removed_at_end)
@@ -145,7 +200,7 @@ died_in_poll_mode (Driver *d)
       n_errors = 0;
       for (guint i = 0; i < 3; i++)
         driver_turn (d, FALSE);
-      g_assert_cmpint (producer.ends, ==, 1);
+      g_assert_cmpint (producer.ends, ==, ends + 1);
       g_assert_cmpint (n_errors, ==, !removed_at_end);
       g_assert_cmpint (driver_stats (d).poll_ns, ==, 0);
       producer.event = TRUE;
@@ -359,6 +414,8 @@ add_tests (void)
 {
   driver_add ("polling-change", "D3-removed", removed_in_poll_mode);
   driver_add ("polling-change", "D3-replaced", replaced_in_poll_mode);
+  driver_add ("polling-change", "D2-replaced-with-an-event", replaced_with_an_event);
+  driver_add ("polling-change", "D2-replaced-in-the-last-look", replaced_in_the_last_look);
   driver_add ("polling-change", "D3-closed", closed_in_poll_mode);
   driver_add_for (DRIVER_POLL, "polling-change", "D3-finalized", finalized_in_poll_mode);
   driver_add ("polling-change", "D3-removed-by-another-thread", removed_by_another_thread);

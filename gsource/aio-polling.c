@@ -485,7 +485,9 @@ aio_polling_before_wait (AioContext *ctx, gint64 timeout_ns, AioPollingPass *pas
   else
     {
       pass->asked_all = FALSE;
-      found |= look_at_due (ctx);
+      /* In poll mode it is done with the end of that, below: who is new does not have to be begun for it. */
+      if (!ctx->poll_started)
+        found |= look_at_due (ctx);
     }
 
   if (timeout_ns == 0 || found || wait_is_over (ctx, pass))

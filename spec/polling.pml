@@ -673,7 +673,7 @@ poll: /* aio_context_poll_for() */
 due_only:
         asked_all = 0;
         if
-        :: n_due > 0 -> visit = V_DUE; CALL(walk, 4, due_asked); success = success || any
+        :: n_due > 0 && !poll_started -> visit = V_DUE; CALL(walk, 4, due_asked); success = success || any
         :: else
         fi
     fi;

@@ -37,22 +37,38 @@ aio_context_compute_timeout (AioContext *ctx)
   return state & AIO_BH_QUEUE_IDLE ? earlier (timeout, IDLE_BH_INTERVAL_NS) : timeout;
 }
 
+/* What a context has seen by a certain moment. */
+typedef struct {
+  guint n_accepted;
+  guint64 n_callbacks;
+} Seen;
+
+static Seen
+seen_so_far (AioContext *ctx)
+{
+  return (Seen){ ctx->n_accepted, aio_context_n_callbacks (ctx) };
+}
+
 /*
  * Waits, and tells whether the context's own notifier was ready; FALSE if the kernel refuses. Without handlers and
- * requests a look is in memory only.
+ * requests a look is in memory only. The wait does not block if more was seen since @before: a destroy notify may have
+ * closed the context, or nested a poll that has accepted what was notified after the timeout was computed.
  */
 static gboolean
-wait (AioContext *ctx, gint64 timeout, gboolean *notifier_ready, GError **error)
+wait (AioContext *ctx, gint64 *timeout_ns, Seen before, gboolean *notifier_ready, GError **error)
 {
   const AioFdMonOps *ops;
+  gint64 timeout;
   int wait_error;
 
   aio_context_apply_changes (ctx);
   aio_context_apply_external (ctx);
   aio_fdmon_choose (ctx);
   /* Who is not held back any more may have been found ready before; the notification of that may be accepted by now. */
-  if (ctx->ready.head)
-    timeout = 0;
+  if (ctx->ready.head || ctx->n_accepted != before.n_accepted || aio_context_n_callbacks (ctx) != before.n_callbacks
+      || aio_context_is_closed (ctx))
+    *timeout_ns = 0;
+  timeout = *timeout_ns;
   if (timeout == 0 && atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) == 0
       && !aio_uring_has_requests (ctx))
     return TRUE;
@@ -154,8 +170,8 @@ wait_time (AioContext *ctx, gint64 max_ns, gboolean *limited)
 gboolean
 aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError **error)
 {
-  guint64 callbacks_before;
   AioContext *outer;
+  Seen before;
   gint64 timeout;
   gboolean limited, may_sleep, waited, notified, progress, idle, notifier_ready = FALSE;
   gboolean polled;
@@ -172,7 +188,7 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
   if (max_ns == 0 && is_quiet (ctx))
     return FALSE;
   outer = aio_context_enter (ctx);
-  callbacks_before = aio_context_n_callbacks (ctx);
+  before = seen_so_far (ctx);
 
   timeout = wait_time (ctx, max_ns, &limited);
   polled = ctx->poll_aio_handlers.n > 0 || ctx->poll_started;
@@ -207,7 +223,7 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
   if (polled && timeout == 0 && aio_polling_spares_wait (ctx, &pass, max_ns != 0))
     waited = ctx->wait_spared = TRUE;
   else
-    waited = wait (ctx, timeout, &notifier_ready, error);
+    waited = wait (ctx, &timeout, before, &notifier_ready, error);
   AIO_SCHEDULE_POINT (ctx, POLL_AFTER_WAIT);
 
   if (may_sleep)
@@ -221,7 +237,7 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
 
   progress = run (ctx, aio_polling_block_ns (&pass));
 
-  idle = timeout != 0 && !progress && aio_context_n_callbacks (ctx) == callbacks_before;
+  idle = timeout != 0 && !progress && aio_context_n_callbacks (ctx) == before.n_callbacks;
   limited = limited && idle && !notified && waited;
   if (expired)
     *expired = limited;

@@ -494,6 +494,71 @@ every_change_and_nothing_else_notifies (Driver *d)
   driver_close_pair (fds);
 }
 
+/*
+ * What another thread has removed is freed by the next wait, which has computed by then how long it is. Whatever the
+ * destroy notify does, the thread does not sleep over it: a poll that it nests accepts the notification of what it has
+ * just armed, and nothing notifies of a close.
+ */
+
+typedef struct {
+  Driver *d;
+  int fd;
+  AioTimer *timer;
+  int fired, destroyed;
+} InTheWait;
+
+static void
+unwatch_it (gpointer data)
+{
+  InTheWait *w = data;
+
+  driver_unwatch (w->d, w->fd);
+}
+
+static void
+arm_and_poll (gpointer data)
+{
+  InTheWait *w = data;
+
+  w->destroyed++;
+  aio_timer_mod_ns (w->timer, aio_clock_get_ns (aio_timer_get_clock (w->timer)) + 20000000);
+  driver_poll (w->d->ctx, FALSE);
+}
+
+static void
+close_it (gpointer data)
+{
+  InTheWait *w = data;
+
+  w->destroyed++;
+  g_assert_true (aio_context_close (w->d->ctx, NULL));
+}
+
+static void
+a_wait_does_not_sleep_over_a_destroy_notify (Driver *d)
+{
+  static const AioFdHandler handler = { .read = driver_count_read };
+  static const GDestroyNotify destroys[] = { arm_and_poll, close_it };
+  InTheWait w = { .d = d };
+  int fds[2];
+
+  w.timer = aio_timer_new (d->ctx, aio_clock_get (AIO_CLOCK_REALTIME), AIO_TIMER_SCALE_MS, driver_count, &w.fired);
+  driver_pipe (fds);
+  w.fd = fds[0];
+  for (guint i = 0; i < G_N_ELEMENTS (destroys); i++)
+    {
+      g_assert_true (aio_context_set_fd_handler (d->ctx, w.fd, &handler, &w, destroys[i], NULL));
+      driver_poll (d->ctx, FALSE);
+      driver_on_thread (unwatch_it, &w);
+      aio_context_notify_accept (d->ctx);
+      driver_poll (d->ctx, TRUE);
+      g_assert_cmpint (w.destroyed, ==, i + 1);
+      if (i == 0)
+        driver_run_until_count (d, &w.fired, 1, 5000);
+    }
+  driver_close_pair (fds);
+}
+
 static void
 add_tests (void)
 {
@@ -508,6 +573,8 @@ add_tests (void)
   driver_add ("handler-change", "E2-added-in-a-callback-waits-for-the-next-turn",
               added_in_a_callback_waits_for_the_next_turn);
   driver_add ("handler-change", "A11-every-change-and-nothing-else-notifies", every_change_and_nothing_else_notifies);
+  driver_add ("handler-change", "a-wait-does-not-sleep-over-a-destroy-notify",
+              a_wait_does_not_sleep_over_a_destroy_notify);
   driver_add ("handler-change", "A11-added-by-another-thread-wakes-the-loop", added_by_another_thread_wakes_the_loop);
 }
 

@@ -2,11 +2,13 @@
 // A suite counts as failed if its runner failed, whatever it printed.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 
 import { checkRelease } from './check-release.mjs';
 import { forgetC, measureC, measureTs, printCoverage, threshold } from './coverage.mjs';
+import { buildFuzzer, fuzz, replayCorpus, report } from './fuzz-c.mjs';
 import { buildSanitized, readReports, stagePackage } from './sanitized-package.mjs';
 
 process.chdir(path.join(import.meta.dirname, '..'));
@@ -19,6 +21,7 @@ const suites = {
   valgrind: ['C tests under valgrind', valgrindTests],
   release: ['what is in the release builds', () => settle(checkRelease('build'), 0)],
   spin: ['Spin models', spinModels],
+  fuzz: ['fuzzing of the C library', fuzzC],
   hazards: ['which tests each hazard has', hazardTable],
   'asan-ts': ['mocha under ASan', sanitizedMochaTests],
   ts: ['mocha', measuredMochaTests],
@@ -65,6 +68,23 @@ async function spinModels() {
 function hazardTable() {
   const status = run(process.execPath, ['scripts/hazards.mjs']);
   return settle({ ...none(), passed: status === 0 ? 1 : 0 }, status);
+}
+
+// Two cases: the programs of the corpus, and a minute of new ones. So few of those mean that hardly anything was tried.
+async function fuzzC() {
+  const leastRuns = 5000;
+  if (!buildFuzzer()) return settle(none(), 1);
+  const count = none();
+  const check = (ok, what) => {
+    console.log(`${ok ? 'ok' : 'not ok'} - ${what}`);
+    count[ok ? 'passed' : 'failed'] += 1;
+  };
+  const replayed = replayCorpus();
+  check(replayed > 0, `${replayed} programs of the corpus`);
+  const { runs, failed, found } = await fuzz({ seconds: 60, jobs: Math.min(2, availableParallelism()) });
+  for (const file of found) report(file);
+  check(!failed && found.length === 0 && runs >= leastRuns, `${runs} random programs in 60 s`);
+  return settle(count, 0);
 }
 
 function sanitizedTests(sanitizer) {

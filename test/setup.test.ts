@@ -31,21 +31,21 @@ describe('scripts/setup', () => {
         command:
           'apt-get update && env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends',
         packages:
-          'clang-format fontconfig fonts-dejavu-core g++ gcc gobject-introspection libc6-dev libcairo2-dev ' +
+          'clang clang-format fontconfig fonts-dejavu-core g++ gcc gobject-introspection libc6-dev libcairo2-dev libclang-rt-dev ' +
           'libgirepository1.0-dev libgl1-mesa-dri libglib2.0-dev libgtk-3-dev libgtk-4-dev liburing-dev make ' +
           'meson ninja-build pkg-config procps python3 spin xvfb',
       },
       dnf: {
         command: 'dnf install -y',
         packages:
-          'cairo-devel cairo-gobject-devel clang-tools-extra dejavu-sans-fonts fontconfig gcc gcc-c++ ' +
+          'cairo-devel cairo-gobject-devel clang clang-tools-extra compiler-rt dejavu-sans-fonts fontconfig gcc gcc-c++ ' +
           'glib2-devel gobject-introspection-devel gtk3-devel gtk4-devel libasan libtsan libubsan liburing-devel ' +
           'make mesa-dri-drivers meson ninja-build pkgconf-pkg-config procps-ng python3 xorg-x11-server-Xvfb',
       },
       pacman: {
         command: 'pacman -S --needed --noconfirm',
         packages:
-          'cairo clang fontconfig gcc glib2 gobject-introspection gtk3 gtk4 liburing make mesa meson ninja ' +
+          'cairo clang compiler-rt fontconfig gcc glib2 gobject-introspection gtk3 gtk4 liburing make mesa meson ninja ' +
           'pkgconf procps-ng python ttf-dejavu xorg-server-xvfb',
       },
       zypper: {

@@ -3,6 +3,7 @@
 #include "aio-system-private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -134,6 +135,7 @@ epoll_update (AioContext *ctx, AioHandler *handler)
     enter (ctx, handler);
 }
 
+/* It is in no set, where one that is closed would be silent: it would be called for ever. */
 static void
 collect_always_ready (AioContext *ctx)
 {
@@ -142,8 +144,9 @@ collect_always_ready (AioContext *ctx)
   for (guint i = 0; i < always_ready->len; i++)
     {
       AioHandler *handler = g_ptr_array_index (always_ready, i);
+      gboolean is_open = fcntl (handler->poll_fd.fd, F_GETFD) >= 0;
 
-      aio_handler_set_ready (ctx, handler, handler->poll_fd.events & (G_IO_IN | G_IO_OUT));
+      aio_handler_set_ready (ctx, handler, is_open ? handler->poll_fd.events & (G_IO_IN | G_IO_OUT) : G_IO_NVAL);
     }
 }
 

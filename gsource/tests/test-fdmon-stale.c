@@ -117,6 +117,25 @@ closed_but_open_elsewhere (Driver *d)
   close (elsewhere);
 }
 
+/* E4: a file has no entry in an epoll set, from which the kernel would take it; no monitor holds it open. */
+static void
+closed_file (Driver *d)
+{
+  int number = open ("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+  Counts counts = { 0 };
+
+  watch (d, number, &counts);
+  driver_turn (d, FALSE);
+  g_assert_cmpint (counts.calls, ==, 1);
+  close (number);
+  driver_turn (d, FALSE);
+  driver_turn (d, FALSE);
+  g_assert_cmpint (counts.calls, ==, 1);
+  g_assert_cmpint (counts.errors, ==, 1);
+  driver_assert_quiet (d, 10);
+  driver_unwatch (d, number);
+}
+
 /* What becomes of a number that is closed with its handler in place */
 typedef enum {
   GONE,              /* nothing but a new file */
@@ -360,6 +379,7 @@ static void
 add_tests (void)
 {
   driver_add ("fdmon-stale", "E4-closed-but-open-elsewhere", closed_but_open_elsewhere);
+  driver_add ("fdmon-stale", "E4-closed-file", closed_file);
   driver_add ("fdmon-stale", "E5-a-thousand-rounds-of-reuse", a_thousand_rounds_of_reuse);
   driver_add_monitor (AIO_MONITOR_EPOLL, "fdmon-stale", "generations-begin-again", generations_begin_again);
   driver_add_monitor (AIO_MONITOR_EPOLL, "fdmon-stale", "no-set-to-be-had-when-one-is-stale",

@@ -18,7 +18,19 @@ const batch = 50;
 const situations = [
   ...['schedule', 'idle', 'cancel', 'call', 'close bh', 'oneshot'],
   ...['mod', 'after', 'every', 'anticipate', 'del', 'free', 'advance', 'set clock'],
-  ...['handle', 'unhandle', 'functions', 'feed', 'drain', 'fill', 'empty', 'event', 'hang up', 'reopen'],
+  ...[
+    'handle',
+    'unhandle',
+    'functions',
+    'feed',
+    'drain',
+    'fill',
+    'empty',
+    'event',
+    'hang up',
+    'close fd',
+    'reopen',
+  ],
   ...['params', 'disable', 'enable', 'undo', 'notify', 'pending'],
   ...['poll', 'iterate', 'dispatch', 'bhPoll'],
 ].flatMap((op) => [op, `in a callback: ${op}`]);
@@ -31,6 +43,8 @@ situations.push(
     'close',
     'ends closed',
   ],
+  ...['closed while watched', 'reopened while watched', 'refused', 'error', 'died without error'],
+  'sleeps, and somebody watches what is closed',
   ...['bottom half', 'timer', 'read', 'write', 'poll function', 'pollReady', 'pollBegin', 'pollEnd'],
   ...[
     'blocking poll',

@@ -1,10 +1,10 @@
 // The file descriptors of a program.
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 
-import { EventNotifier } from 'aio-gsource';
+import { AioError, EventNotifier } from 'aio-gsource';
 import { closeFd, pipe, socketPair, tryRead, tryWrite } from 'aio-gsource/fds';
 
-import { ERR, FdModel, HUP, IN, OUT } from './model.js';
+import { ERR, FdModel, HUP, IN, OUT, type Watched } from './model.js';
 import type { FdKind } from './program.js';
 
 const block = Buffer.alloc(65536);
@@ -13,10 +13,30 @@ function drain(fd: number): void {
   for (let count = tryRead(fd, block); count; count = tryRead(fd, block));
 }
 
-/** A file descriptor, its other end, and what it is ready for. */
+/** Numbers that were closed, which nobody else is to get. */
+const kept = new Set<number>();
+
+/** Opens something while the kept numbers are taken, all but `number`, which is free once `free` is called. */
+function openWith(number: number, open: (free: () => void) => void): void {
+  const plugs = new Set<number>();
+  while ([...kept].some((each) => !plugs.has(each))) {
+    const plug = openSync('/dev/null', 'r');
+    plugs.add(plug);
+    if (plug > Math.max(...kept)) throw new Error('somebody has got the number of a closed file descriptor');
+  }
+  try {
+    open(() => {
+      if (plugs.delete(number)) closeSync(number);
+    });
+  } finally {
+    for (const plug of plugs) closeSync(plug);
+  }
+}
+
+/** A file descriptor, its other end, and what it is ready for. Its number stays the same, but for a notifier's. */
 export class Slot {
   readonly kind: FdKind;
-  readonly model: FdModel = new FdModel();
+  readonly model: FdModel;
   fd = -1;
   peer = -1;
   notifier: EventNotifier | null = null;
@@ -24,26 +44,49 @@ export class Slot {
   #isFull = false;
   #isHung = false;
 
-  constructor(kind: FdKind) {
+  constructor(kind: FdKind, watched: Watched) {
     this.kind = kind;
+    // A set cannot have it, and a ring is done with it at once: both ask for the number.
+    this.model = new FdModel(kind === 'file' ? 'by number' : watched);
     this.open();
-  }
-
-  open(): void {
-    this.#hasData = this.#isFull = this.#isHung = false;
-    if (this.kind === 'socket') [this.fd, this.peer] = socketPair();
-    else if (this.kind === 'pipe-read') ({ read: this.fd, write: this.peer } = pipe());
-    else if (this.kind === 'pipe-write') ({ write: this.fd, read: this.peer } = pipe());
-    else if (this.kind === 'file') this.fd = openSync(import.meta.filename, 'r');
-    else this.fd = (this.notifier = new EventNotifier()).fd;
     this.model.ready = this.model.seen = this.events;
   }
 
-  close(): void {
-    if (this.notifier) this.notifier.close();
-    else if (this.kind === 'file') closeSync(this.fd);
+  open(): void {
+    const number = this.fd;
+    this.#hasData = this.#isFull = this.#isHung = false;
+    openWith(number, (free) => {
+      if (this.kind === 'pipe-write') {
+        const ends = pipe();
+        free();
+        // What pipe() opens first is the other end.
+        this.fd = openSync(`/proc/self/fd/${String(ends.write)}`, constants.O_WRONLY | constants.O_NONBLOCK);
+        this.peer = ends.read;
+        closeFd(ends.write);
+        return;
+      }
+      free();
+      if (this.kind === 'socket') [this.fd, this.peer] = socketPair();
+      else if (this.kind === 'pipe-read') ({ read: this.fd, write: this.peer } = pipe());
+      else if (this.kind === 'file') this.fd = openSync(import.meta.filename, 'r');
+      else this.fd = (this.notifier = new EventNotifier()).fd;
+    });
+    if (kept.delete(number) && this.fd !== number) throw new Error('it has got another number');
+  }
+
+  /** The other end stays open. */
+  closeNumber(): void {
+    if (this.kind === 'file') closeSync(this.fd);
     else closeFd(this.fd);
+    kept.add(this.fd);
+  }
+
+  /** All of it; `isLast`: its number is nobody's then. */
+  close(isLast = false): void {
+    if (this.notifier) this.notifier.close();
+    else if (this.model.isOpen) this.closeNumber();
     if (this.peer >= 0 && !this.#isHung) closeFd(this.peer);
+    if (isLast) kept.delete(this.fd);
   }
 
   get events(): number {
@@ -66,15 +109,23 @@ export class Slot {
     this.#hasData = false;
   }
 
+  /** Also where it is closed: a ring may hold it open. */
   feed(): boolean {
     if (this.#isHung || !['socket', 'pipe-read', 'notifier'].includes(this.kind)) return false;
     if (this.notifier) this.notifier.set();
-    else if (!this.#hasData) tryWrite(this.peer, block.subarray(0, 1));
+    else if (!this.#hasData) {
+      try {
+        tryWrite(this.peer, block.subarray(0, 1));
+      } catch (error) {
+        if (!this.model.isOpen && error instanceof AioError && error.code === 'EPIPE') return false;
+        throw error;
+      }
+    }
     return (this.#hasData = true);
   }
 
   drain(): boolean {
-    if (!this.#hasData) return false;
+    if (!this.#hasData || !this.model.isOpen) return false;
     if (this.notifier) this.notifier.testAndClear();
     else drain(this.fd);
     this.#hasData = false;
@@ -83,12 +134,13 @@ export class Slot {
 
   fill(): boolean {
     if (this.#isHung || this.#isFull || !['socket', 'pipe-write'].includes(this.kind)) return false;
+    if (!this.model.isOpen) return false;
     while (tryWrite(this.fd, block) !== null);
     return (this.#isFull = true);
   }
 
   empty(): boolean {
-    if (!this.#isFull || this.#isHung) return false;
+    if (!this.#isFull || this.#isHung || !this.model.isOpen) return false;
     drain(this.peer);
     this.#isFull = false;
     return true;

@@ -9,6 +9,8 @@ export const IN = 1;
 export const OUT = 4;
 export const ERR = 8;
 export const HUP = 16;
+/** The number is not open. */
+export const NVAL = 32;
 
 /** The real context did what the model does not allow. */
 export class Disagreement extends Error {}
@@ -54,24 +56,51 @@ export class TimerModel {
   }
 }
 
-/** A file descriptor: what it is ready for, and was at any time since the last look at it. */
+/** How a monitor knows a file descriptor: by its number; or by the file that it was, which a ring holds open. */
+export type Watched = 'by number' | 'in a set' | 'in a ring';
+
+/** A file descriptor. */
 export class FdModel {
+  readonly watched: Watched;
+  isOpen = true;
+  /** What it is ready for; or, after it was closed, what the file would be that a ring may hold open. */
   ready = 0;
+  /** What a look may have seen at any time since the last look. */
   seen = 0;
   /** What its poll function says. */
   event = false;
   handler: HandlerModel | null = null;
+
+  constructor(watched: Watched) {
+    this.watched = watched;
+  }
+
+  /** What a look may see now. A set forgets what is closed, until it is entered anew, as external handlers may be. */
+  get visible(): number {
+    if (this.watched === 'in a set' && this.handler && this.handler.closures > 0 && !this.handler.external)
+      return 0;
+    return this.isOpen ? this.ready : NVAL;
+  }
 }
 
-export type Direction = 'read' | 'write';
+/** What a handler is called for when its file descriptor was looked at: for `error` if it was closed. */
+export type Direction = 'read' | 'write' | 'error';
+
+export const directions = ['read', 'write', 'error'] as const;
+
+export type Callback = Direction | 'poll';
 
 /** One registration. */
 export class HandlerModel {
   readonly name: string;
   readonly fd: FdModel;
-  readonly has: Readonly<Record<Direction | 'poll', boolean>>;
+  readonly has: Readonly<Record<Callback, boolean>>;
   readonly external: boolean;
   removed = false;
+  /** How often its file descriptor was closed while it watched. */
+  closures = 0;
+  /** The pass that may be about to call its `error`: its polling has ended. */
+  dyingIn: Frame | null = null;
   /** How many looks there had been when it came. */
   since = 0;
   /** Its functions of polling on the stack, and the calls for reading and writing there. */
@@ -87,12 +116,7 @@ export class HandlerModel {
   /** A look at memory may spare one look at the file descriptors, not two in a row. */
   missed = false;
 
-  constructor(
-    name: string,
-    fd: FdModel,
-    has: Readonly<Record<Direction | 'poll', boolean>>,
-    external: boolean,
-  ) {
+  constructor(name: string, fd: FdModel, has: Readonly<Record<Callback, boolean>>, external: boolean) {
     this.name = name;
     this.fd = fd;
     this.has = has;
@@ -101,9 +125,25 @@ export class HandlerModel {
 
   /** HUP and ERR call `read`, or `write` where there is no `read`; ERR calls both. */
   wants(direction: Direction, events: number): boolean {
-    if (!this.has[direction]) return false;
-    if (direction === 'read') return (events & (IN | HUP | ERR)) !== 0;
-    return (events & (this.has.read ? OUT | ERR : OUT | ERR | HUP)) !== 0;
+    const { read, write } = this.has;
+    if (direction === 'error') return (read || write) && (events & NVAL) !== 0;
+    if (direction === 'read') return read && (events & (IN | HUP | ERR)) !== 0;
+    return write && (events & (read ? OUT | ERR : OUT | ERR | HUP)) !== 0;
+  }
+
+  /** Whether a look has to find it ready for that. */
+  isReady(direction: Direction): boolean {
+    const { isOpen, ready, watched } = this.fd;
+    const isStale = this.closures > 0 && watched !== 'by number';
+    if (isOpen) return !isStale && this.wants(direction, ready);
+    if (direction !== 'error') return false;
+    if (watched === 'by number') return this.wants('error', NVAL);
+    // A ring looks at the number once the file is ready. There may be another one after a reopen.
+    return (
+      watched === 'in a ring' &&
+      this.closures === 1 &&
+      (this.wants('read', ready) || this.wants('write', ready))
+    );
   }
 }
 
@@ -120,11 +160,8 @@ export class Frame {
   nested = false;
   readonly errors: unknown[] = [];
   /** Whose turn has to come in this pass or one nested in it; what came in this very one. */
-  readonly due: Map<HandlerModel, Set<Direction | 'poll'>> = new Map<HandlerModel, Set<Direction | 'poll'>>();
-  readonly called: Map<HandlerModel, Set<Direction | 'poll'>> = new Map<
-    HandlerModel,
-    Set<Direction | 'poll'>
-  >();
+  readonly due: Map<HandlerModel, Set<Callback>> = new Map<HandlerModel, Set<Callback>>();
+  readonly called: Map<HandlerModel, Set<Callback>> = new Map<HandlerModel, Set<Callback>>();
   /** Whose polling ended before the wait of this very pass. */
   readonly ended: Set<HandlerModel> = new Set<HandlerModel>();
   readonly found: Map<HandlerModel, number> = new Map<HandlerModel, number>();
@@ -269,12 +306,24 @@ export class Model {
 
   setReady(fd: FdModel, ready: number): void {
     fd.ready = ready;
-    fd.seen |= ready;
+    fd.seen |= fd.visible;
     const { handler } = fd;
     if (!handler) return;
     for (const { due } of this.frames)
-      for (const direction of ['read', 'write'] as const)
-        if (!handler.wants(direction, ready)) due.get(handler)?.delete(direction);
+      for (const direction of directions)
+        if (!handler.isReady(direction)) due.get(handler)?.delete(direction);
+  }
+
+  /** Without a word to the context. */
+  closeFd(fd: FdModel): void {
+    fd.isOpen = false;
+    if (fd.handler) fd.handler.closures++;
+    this.setReady(fd, fd.ready);
+  }
+
+  openFd(fd: FdModel, ready: number): void {
+    fd.isOpen = true;
+    this.setReady(fd, ready);
   }
 
   /** In place of the handler that `fd` has, which is returned. */
@@ -289,6 +338,7 @@ export class Model {
     if (handler) {
       handler.since = this.#looks;
       this.handlers.add(handler);
+      fd.seen |= fd.visible;
     }
     return old;
   }
@@ -307,7 +357,22 @@ export class Model {
     expect(!this.isHeldBack(handler), `${what} of ${handler.name} is called, which is held back`);
   }
 
-  callsHandler(handler: HandlerModel, direction: Direction | 'poll'): void {
+  /** It is told, or would be if it had an `error`, that its file descriptor was closed. */
+  dies(handler: HandlerModel): void {
+    const frame = this.#enter(Phase.handlers, handler.name);
+    expect(!handler.removed, `error of ${handler.name} is called, which was removed`);
+    // Its `pollEnd`, which comes before, may have changed the rest.
+    if (!handler.dyingIn) this.#mayBeCalled(handler, 'error');
+    expect(
+      handler.since < this.#looks && handler.wants('error', handler.fd.seen),
+      `error of ${handler.name} is called, and nothing has seen it closed`,
+    );
+    expect(handler.begun === 0, `error of ${handler.name} is called before its pollEnd`);
+    this.handle(handler.fd, null);
+    frame.progress = true;
+  }
+
+  callsHandler(handler: HandlerModel, direction: 'read' | 'write' | 'poll'): void {
     const what = direction === 'poll' ? 'pollReady' : direction;
     const frame = this.#enter(Phase.handlers, handler.name);
     const called = frame.called.get(handler);
@@ -365,7 +430,13 @@ export class Model {
     expect(functions === handler.begun, `pollEnd of ${handler.name} is that of another pollBegin`);
     handler.begun = 0;
     const frame = this.frames.at(-1);
-    if (frame?.phase !== Phase.before || frame.kind === 'call') return;
+    if (!frame || frame.kind === 'call') return;
+    if (handler.wants('error', handler.fd.seen)) {
+      handler.dyingIn ??= frame;
+      frame.nested = true; // it is progress, even if it removes the handler
+      return;
+    }
+    expect(frame.phase === Phase.before, `pollEnd of ${handler.name} is called after the wait`);
     handler.owed = true;
     if (handler.busy === 0) frame.ended.add(handler);
   }
@@ -395,8 +466,7 @@ export class Model {
   }
 
   #isReady(handler: HandlerModel): boolean {
-    const { ready } = handler.fd;
-    return handler.wants('read', ready) || handler.wants('write', ready);
+    return directions.some((direction) => handler.isReady(direction));
   }
 
   begin(frame: Frame): void {
@@ -408,10 +478,10 @@ export class Model {
     }
     if (!frame.looks || this.closed) return;
     // One that is being called may go on with what was found before.
-    for (const { fd, depth } of this.handlers) if (depth === 0) fd.seen = fd.ready;
+    for (const { fd, depth, dyingIn } of this.handlers) if (depth === 0 && !dyingIn) fd.seen = fd.visible;
     for (const handler of this.handlers) {
-      for (const direction of ['read', 'write'] as const)
-        if (handler.wants(direction, handler.fd.ready)) note(frame.due, handler, direction);
+      if (handler.dyingIn) continue;
+      for (const direction of directions) if (handler.isReady(direction)) note(frame.due, handler, direction);
       const isAsked = frame.kind === 'poll' ? !frame.blocking : !handler.has.read && !handler.has.write;
       if (handler.has.poll && handler.fd.event && handler.busy === 0 && isAsked)
         note(frame.due, handler, 'poll');
@@ -432,6 +502,7 @@ export class Model {
       for (const bh of this.queue) bh.isUnsure = !bh.pending;
     if (frame.kind !== 'call' && frame.kind !== 'pending') this.#advance(frame, Phase.end);
     this.frames.pop();
+    for (const handler of this.handlers) if (handler.dyingIn === frame) handler.dyingIn = null;
     const outer = this.frames.at(-1);
     if (outer && (frame.progress || frame.nested)) outer.nested = true;
     if (frame.kind !== 'pending') return;
@@ -482,19 +553,19 @@ export class Model {
   #expectHandlersCalled(frame: Frame): void {
     const mayMiss = [...this.handlers].some(({ has }) => has.poll);
     for (const handler of this.handlers) {
-      const directions = frame.due.get(handler);
-      const isMissed =
-        directions !== undefined && directions.size > 0 && !(handler.external && frame.heldBack);
+      const missing = frame.due.get(handler);
+      const isMissed = missing !== undefined && missing.size > 0 && !(handler.external && frame.heldBack);
       if (isMissed) {
-        const which = [...directions].join(' and ');
-        const isFree = mayMiss && !handler.missed && !directions.has('poll');
+        const which = [...missing].join(' and ');
+        const isFree = mayMiss && !handler.missed && !missing.has('poll');
         expect(isFree, `${which} of ${handler.name} did not come`);
       }
       handler.missed = isMissed;
     }
     for (const handler of this.handlers) {
       // Whether one is held back is looked at before a wait.
-      if (handler.busy > 0 || (handler.external && (frame.heldBack || !frame.looks))) continue;
+      if (handler.busy > 0 || handler.dyingIn || (handler.external && (frame.heldBack || !frame.looks)))
+        continue;
       const isDue = handler.found !== 0 && handler.found === frame.found.get(handler) && handler.depth === 0;
       expect(!isDue, `pollReady of ${handler.name} did not come`);
     }

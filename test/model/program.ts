@@ -22,6 +22,7 @@ export interface Polling {
 export interface Handler {
   readonly read: Script | null;
   readonly write: Script | null;
+  readonly error: Script | null;
   readonly polling: Polling | null;
   readonly external: boolean;
 }
@@ -40,7 +41,7 @@ export type Op =
   | { readonly do: PassOp; readonly blocking: boolean; readonly catches: boolean }
   | { readonly do: PlainOp };
 
-type FdOp = 'unhandle' | 'feed' | 'drain' | 'fill' | 'empty' | 'event' | 'hang up' | 'reopen';
+type FdOp = 'unhandle' | 'feed' | 'drain' | 'fill' | 'empty' | 'event' | 'hang up' | 'close fd' | 'reopen';
 type PassOp = 'poll' | 'iterate' | 'dispatch' | 'bhPoll';
 type PlainOp = 'disable' | 'enable' | 'undo' | 'notify' | 'pending' | 'throw' | 'close';
 
@@ -95,7 +96,7 @@ function operation(where: 'top' | 'inside', depth: number, polled: boolean): fc.
   for (const each of ['fill', 'empty'] as const) add(2, fc.record({ do: fc.constant(each), fd }));
   add(4, fc.record({ do: fc.constant('event'), fd }));
   add(1, fc.record({ do: fc.constant('hang up'), fd }));
-  add(1, fc.record({ do: fc.constant('reopen'), fd }));
+  for (const each of ['close fd', 'reopen'] as const) add(2, fc.record({ do: fc.constant(each), fd }));
   add(2, fc.record({ do: fc.constant('functions'), fd, none: fc.boolean() }));
   add(2, fc.record({ do: fc.constant('params'), ns: fc.constantFrom(1_000_000, 100_000, 0) }));
 
@@ -138,6 +139,7 @@ function handler(depth: number, polled: boolean): fc.Arbitrary<Handler> {
   return fc.record({
     read: fc.option(inside, { freq: 4 }),
     write: fc.option(inside, { freq: 2 }),
+    error: fc.option(inside, { freq: 2 }),
     polling: polled ? polling : fc.option(polling, { freq: 2 }),
     external: fc.oneof(
       { weight: 3, arbitrary: fc.constant(false) },
@@ -168,10 +170,11 @@ function showScript(of: Script): string {
   return `[${of.map(showOp).join('; ')}]`;
 }
 
-function showHandler({ read, write, polling, external }: Handler): string {
+function showHandler({ read, write, error, polling, external }: Handler): string {
   const parts = [
     read && `read ${showScript(read)}`,
     write && `write ${showScript(write)}`,
+    error && `error ${showScript(error)}`,
     ...(polling ? Object.entries(polling).map(([name, of]) => `${name} ${showScript(of as Script)}`) : []),
     external && 'external',
   ];

@@ -62,6 +62,25 @@ const nobody: Owner = {};
 
 class Thrown extends Error {}
 
+/** In the place of the error of a handler without `error`: that of any of those which have died since one looked. */
+class Death {
+  readonly names: Set<string>;
+  constructor(names: Set<string>) {
+    this.names = names;
+  }
+}
+
+function isEbadf(error: unknown): error is AioError {
+  return error instanceof AioError && error.code === 'EBADF';
+}
+
+function isSame(error: unknown, expected: unknown): boolean {
+  if (!(expected instanceof Death)) return error === expected;
+  if (!isEbadf(error)) return false;
+  const name = [...expected.names].find((each) => error.message.includes(`handler ${each} watched`));
+  return name !== undefined && expected.names.delete(name);
+}
+
 class Run {
   readonly #cell: Cell;
   readonly #program: Program;
@@ -94,7 +113,8 @@ class Run {
     this.#ctx = new AioContext({ name: 'model', monitor: cell.monitor });
     this.#main = cell.driver === 'poll' ? null : new MainContext();
     if (this.#main) this.#ctx.attach(this.#main);
-    this.#slots = fdKinds.map((kind) => new Slot(kind));
+    const watched = { poll: 'by number', epoll: 'in a set', io_uring: 'in a ring' } as const;
+    this.#slots = fdKinds.map((kind) => new Slot(kind, watched[cell.monitor]));
     for (let i = 0; i < clocks; i++) this.#clocks.push({ real: Clock.manual(), model: new ClockModel() });
     this.#model.clocks.push(...this.#clocks.map(({ model }) => model));
     for (let i = 0; i < bottomHalves; i++) this.#bhs.push(this.#makeBottomHalf(i));
@@ -102,6 +122,10 @@ class Run {
     this.#watchdog = this.#ctx.timer(Clock.realtime, () => {
       this.#fault ??= { error: new Disagreement('a blocking pass does not end by itself') };
     });
+    // Now, or it would open what it needs for that when the number of something else is free.
+    this.#watchdog.after(watchdogMs);
+    this.#main?.iteration(false);
+    this.#watchdog.del();
   }
 
   run(): void {
@@ -117,7 +141,7 @@ class Run {
       this.#fault ??= { error: undefined }; // whatever still comes is not looked at
       this.#ctx.close();
       this.#main?.close();
-      for (const slot of this.#slots) slot.close();
+      for (const slot of this.#slots) slot.close(true);
     }
   }
 
@@ -176,6 +200,7 @@ class Run {
     const has = {
       read: spec.read !== null,
       write: spec.write !== null && !notifier,
+      error: spec.error !== null,
       poll: spec.polling !== null,
     };
     if (!has.read && !has.write && !has.poll) has.read = true;
@@ -204,7 +229,17 @@ class Run {
     const { polling } = spec;
     const [pollBegin, pollEnd] = this.#functions(handler, owner, polling);
     const real = {
+      name: handler.name,
       external: spec.external,
+      ...(has.error && {
+        error: (error: AioError): void => {
+          const accept = (): void => {
+            expect(isEbadf(error), `error of ${handler.name} is called with ${String(error)}`);
+            this.#model.dies(handler);
+          };
+          this.#callback('error', accept, spec.error ?? [], owner);
+        },
+      }),
       ...(has.read && { read: direction('read') }),
       ...(has.write && { write: direction('write') }),
       ...(polling && {
@@ -235,6 +270,19 @@ class Run {
         pollEnd,
       }),
     };
+    if (!slot.model.isOpen) {
+      this.#count('refused');
+      this.#call(() => {
+        try {
+          this.#ctx.setFdHandler(slot.fd, real);
+        } catch (error) {
+          if (isEbadf(error)) return;
+          throw error;
+        }
+        throw new Disagreement('a closed file descriptor is watched');
+      });
+      return;
+    }
     const old = this.#model.handle(slot.model, handler);
     this.#call(() => {
       if (notifier) this.#ctx.setEventNotifier(notifier, real);
@@ -253,6 +301,14 @@ class Run {
   }
 
   #reopen(slot: Slot): void {
+    if (!slot.model.isOpen) {
+      // Its handler, if it still has one, watches what has its number from now on, or the old file, or nothing.
+      if (slot.model.handler) this.#count('reopened while watched');
+      slot.close();
+      slot.open();
+      this.#model.openFd(slot.model, slot.events);
+      return;
+    }
     // The notifier, which can be closed while it is watched, is in the way of nobody who is called by that.
     if (!slot.notifier && slot.model.handler) this.#unhandle(slot);
     if (!slot.notifier && slot.model.handler) return; // its pollEnd has set another
@@ -263,7 +319,10 @@ class Run {
         slot.close();
       } finally {
         // A pollEnd may have done the same.
-        if (notifier === slot.notifier) slot.open();
+        if (notifier === slot.notifier) {
+          slot.open();
+          slot.model.ready = slot.model.seen = slot.events;
+        }
       }
     });
     this.#expectEnded(old);
@@ -271,6 +330,14 @@ class Run {
 
   #expectEnded(old: HandlerModel | null): void {
     if (old && !this.#fault) expect(old.begun === 0, `pollEnd of ${old.name} did not come`);
+  }
+
+  #closeFd(slot: Slot): void {
+    // The context knows the notifier and its end.
+    if (slot.notifier || !slot.model.isOpen || this.#model.closed) return;
+    if (slot.model.handler) this.#count('closed while watched');
+    slot.closeNumber();
+    this.#model.closeFd(slot.model);
   }
 
   #changed(slot: Slot): void {
@@ -302,6 +369,7 @@ class Run {
     this.#count(what, busy?.name ?? Object.values(owner).join());
     const frame = this.#model.frames.at(-1);
     try {
+      this.#findDead();
       accept();
     } catch (error) {
       this.#fault = { error };
@@ -323,6 +391,24 @@ class Run {
     }
   }
 
+  /** Nobody is called for the death of a handler without `error`. It is gone, and the pass will throw. */
+  #findDead(): void {
+    const frame = this.#model.frames.at(-1);
+    if (!frame || frame.kind === 'call' || this.#ctx.closed) return;
+    const handlers = [...this.#model.handlers].filter(
+      (each) => !each.has.error && each.wants('error', each.fd.seen),
+    );
+    if (handlers.length === 0) return;
+    const names = this.#ctx.inspect().handlers.map(({ name }) => name);
+    const dead = handlers.filter(({ name }) => !names.includes(name));
+    const death = new Death(new Set(dead.map(({ name }) => name)));
+    for (const handler of dead) {
+      this.#count('died without error');
+      this.#model.dies(handler);
+      frame.errors.push(death);
+    }
+  }
+
   /** A call that throws what the callbacks in it have thrown, and gives something otherwise. */
   #within<Result>(frame: Frame, body: () => Result): Result | undefined {
     let outcome: { error: unknown } | undefined;
@@ -333,6 +419,7 @@ class Run {
     } catch (error) {
       outcome = { error };
     }
+    if (!this.#fault) this.#findDead();
     if (this.#fault) {
       this.#model.frames.pop();
       return undefined;
@@ -347,12 +434,12 @@ class Run {
     expect(outcome !== undefined, 'a call does not throw what its callbacks have thrown');
     const { error } = outcome;
     if (errors.length === 1)
-      expect(error === first, `a call throws ${String(error)} instead of ${String(first)}`);
+      expect(isSame(error, first), `a call throws ${String(error)} instead of ${String(first)}`);
     else {
       this.#count('several exceptions');
       const all = error instanceof AggregateError ? error.errors : [];
       expect(
-        all.length === errors.length && all.every((each, i) => each === errors[i]),
+        all.length === errors.length && all.every((each, i) => isSame(each, errors[i])),
         'a call does not throw all that its callbacks have thrown, in this order',
       );
     }
@@ -650,6 +737,9 @@ class Run {
       case 'reopen':
         if (!model.closed) this.#reopen(slot);
         return;
+      case 'close fd':
+        this.#closeFd(slot);
+        return;
       case 'event':
         this.#setEvent(slot, true);
         return;
@@ -724,6 +814,8 @@ class Run {
       real.close();
     }
     for (let i = 0; i < timers; i++) this.#performTimer('free', i, 0);
+    for (const slot of this.#slots) if (slot.model.isOpen) this.#unhandle(slot);
+    if (model.handlers.size > 0) this.#expectSleep();
     for (const slot of this.#slots) this.#unhandle(slot);
     this.#watchdog.close();
     for (let i = 0; i < 2; i++) this.#do({ do: 'poll', blocking: false, catches: true }, nobody);
@@ -738,6 +830,24 @@ class Run {
     expect(!stats.dispatching, 'a pass is under way');
     const { handlers, bottomHalves: bhs, timers: armed } = this.#ctx.inspect();
     expect(handlers.length + bhs.length + armed.length === 0, 'something is left');
+  }
+
+  /** Handlers of what was closed do not end one wait after the other. */
+  #expectSleep(): void {
+    this.#count('sleeps, and somebody watches what is closed');
+    const state = { isOver: false };
+    const timer = this.#ctx.timer(Clock.realtime, () => (state.isOver = true));
+    timer.after(1);
+    this.#model.counts.timersFired++;
+    for (let passes = 0; !state.isOver; passes++) {
+      expect(passes < 10, 'waits end one after the other');
+      const main = this.#main;
+      this.#within(new Frame(main ? 'iteration' : 'poll', true), () =>
+        main ? main.iteration(true) : this.#ctx.poll(true),
+      );
+      this.#stopAtFault();
+    }
+    timer.close();
   }
 }
 

@@ -4,7 +4,7 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { AioError, EventNotifier } from 'aio-gsource';
 import { closeFd, pipe, socketPair, tryRead, tryWrite } from 'aio-gsource/fds';
 
-import { ERR, FdModel, HUP, IN, OUT, type Watched } from './model.js';
+import { ERR, FdModel, HUP, IN, OUT, type Watched } from './watched.js';
 import type { FdKind } from './program.js';
 
 const block = Buffer.alloc(65536);

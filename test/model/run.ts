@@ -4,16 +4,11 @@ import type { BottomHalf, ManualClock, Timer } from 'aio-gsource';
 import { bhPoll, computeTimeoutNs, dispatch, notifyMe } from 'aio-gsource/internals';
 
 import { Slot } from './fds.js';
-import {
-  BottomHalfModel,
-  ClockModel,
-  Disagreement,
-  expect,
-  Frame,
-  HandlerModel,
-  Model,
-  TimerModel,
-} from './model.js';
+import { BottomHalfModel } from './bottom-halves.js';
+import { Model } from './model.js';
+import { Disagreement, expect, Frame } from './passes.js';
+import { ClockModel, TimerModel } from './timers.js';
+import { HandlerModel } from './watched.js';
 import {
   bottomHalves,
   clocks,
@@ -116,7 +111,7 @@ class Run {
     const watched = { poll: 'by number', epoll: 'in a set', io_uring: 'in a ring' } as const;
     this.#slots = fdKinds.map((kind) => new Slot(kind, watched[cell.monitor]));
     for (let i = 0; i < clocks; i++) this.#clocks.push({ real: Clock.manual(), model: new ClockModel() });
-    this.#model.clocks.push(...this.#clocks.map(({ model }) => model));
+    this.#model.timers.clocks.push(...this.#clocks.map(({ model }) => model));
     for (let i = 0; i < bottomHalves; i++) this.#bhs.push(this.#makeBottomHalf(i));
     for (let i = 0; i < timers; i++) this.#timers.push(this.#makeTimer(i));
     this.#watchdog = this.#ctx.timer(Clock.realtime, () => {
@@ -154,7 +149,7 @@ class Run {
         'bottom half',
         () => {
           // call() runs it as it is.
-          if (this.#model.frames.at(-1)?.kind !== 'call') this.#model.runsBottomHalf(model);
+          if (this.#model.passes.frames.at(-1)?.kind !== 'call') this.#model.bottomHalves.hasRun(model);
         },
         this.#program.bhs[i],
         { bh: i },
@@ -167,16 +162,18 @@ class Run {
     const clock = at(this.#clocks, i % clocks);
     const model = new TimerModel(`t${String(i)}`, clock.model);
     const real = this.#ctx.timer(clock.real, () => {
-      this.#callback('timer', () => this.#model.firesTimer(model), this.#program.timers[i], { timer: i });
+      this.#callback('timer', () => this.#model.timers.hasFired(model), this.#program.timers[i], {
+        timer: i,
+      });
     });
     return { real, model };
   }
 
   #oneshot(script: Script): void {
     const model = new BottomHalfModel(`oneshot ${String(++this.#names)}`);
-    this.#model.schedule(model);
+    this.#model.bottomHalves.schedule(model);
     this.#ctx.scheduleOneshot(() => {
-      this.#callback('oneshot', () => this.#model.runsBottomHalf(model), script);
+      this.#callback('oneshot', () => this.#model.bottomHalves.hasRun(model), script);
     });
   }
 
@@ -184,11 +181,11 @@ class Run {
     const functions = handler.functions;
     return [
       () => {
-        const accept = (): void => this.#model.beginsPolling(handler, functions);
+        const accept = (): void => this.#model.polling.hasBegun(handler, functions);
         this.#callback('pollBegin', accept, of?.begin, owner, handler);
       },
       () => {
-        const accept = (): void => this.#model.endsPolling(handler, functions);
+        const accept = (): void => this.#model.polling.hasEnded(handler, functions);
         this.#callback('pollEnd', accept, of?.end, owner, handler);
       },
     ];
@@ -216,7 +213,7 @@ class Run {
         slot.wasCleared();
         this.#changed(slot);
       }
-      this.#model.callsHandler(handler, direction);
+      this.#model.handlers.isCalled(handler, direction);
     };
     const direction = (which: 'read' | 'write') => (): void => {
       handler.depth++;
@@ -235,7 +232,7 @@ class Run {
         error: (error: AioError): void => {
           const accept = (): void => {
             expect(isEbadf(error), `error of ${handler.name} is called with ${String(error)}`);
-            this.#model.dies(handler);
+            this.#model.handlers.dies(handler);
           };
           this.#callback('error', accept, spec.error ?? [], owner);
         },
@@ -248,14 +245,14 @@ class Run {
           try {
             this.#callback(
               'poll function',
-              () => this.#model.asksHandler(handler),
+              () => this.#model.polling.isAsked(handler),
               polling.poll,
               owner,
               handler,
             );
             answer = slot.model.event;
           } finally {
-            this.#model.answers(handler, answer);
+            this.#model.polling.answers(handler, answer);
           }
           return answer;
         },
@@ -283,7 +280,7 @@ class Run {
       });
       return;
     }
-    const old = this.#model.handle(slot.model, handler);
+    const old = this.#model.handlers.set(slot.model, handler);
     this.#call(() => {
       if (notifier) this.#ctx.setEventNotifier(notifier, real);
       else this.#ctx.setFdHandler(slot.fd, real);
@@ -292,7 +289,7 @@ class Run {
   }
 
   #unhandle(slot: Slot): void {
-    const old = this.#model.handle(slot.model, null);
+    const old = this.#model.handlers.set(slot.model, null);
     this.#call(() => {
       if (slot.notifier) this.#ctx.setEventNotifier(slot.notifier, null);
       else this.#ctx.setFdHandler(slot.fd, null);
@@ -306,13 +303,13 @@ class Run {
       if (slot.model.handler) this.#count('reopened while watched');
       slot.close();
       slot.open();
-      this.#model.openFd(slot.model, slot.events);
+      this.#model.handlers.openFd(slot.model, slot.events);
       return;
     }
     // The notifier, which can be closed while it is watched, is in the way of nobody who is called by that.
     if (!slot.notifier && slot.model.handler) this.#unhandle(slot);
     if (!slot.notifier && slot.model.handler) return; // its pollEnd has set another
-    const old = slot.notifier ? this.#model.handle(slot.model, null) : null;
+    const old = slot.notifier ? this.#model.handlers.set(slot.model, null) : null;
     const { notifier } = slot;
     this.#call(() => {
       try {
@@ -337,16 +334,16 @@ class Run {
     if (slot.notifier || !slot.model.isOpen || this.#model.closed) return;
     if (slot.model.handler) this.#count('closed while watched');
     slot.closeNumber();
-    this.#model.closeFd(slot.model);
+    this.#model.handlers.closeFd(slot.model);
   }
 
   #changed(slot: Slot): void {
-    this.#model.setReady(slot.model, slot.events);
+    this.#model.handlers.setReady(slot.model, slot.events);
   }
 
   #setEvent(slot: Slot, event: boolean): void {
     slot.model.event = event;
-    if (!event && slot.model.handler) this.#model.forgetEvent(slot.model.handler);
+    if (!event && slot.model.handler) this.#model.handlers.isDone(slot.model.handler, 'poll');
   }
 
   // --- Callbacks and calls
@@ -354,7 +351,7 @@ class Run {
   #count(what: string, of: string | number = ''): void {
     const { tally, trace } = this.#options;
     tally?.set(what, (tally.get(what) ?? 0) + 1);
-    trace?.(`${'  '.repeat(this.#model.frames.length)}${what}${of === '' ? '' : ` ${of}`}`);
+    trace?.(`${'  '.repeat(this.#model.passes.frames.length)}${what}${of === '' ? '' : ` ${of}`}`);
   }
 
   /** A real callback: whether it may come, and then its script. With `busy` it is one of polling. */
@@ -367,7 +364,7 @@ class Run {
   ): void {
     if (this.#fault) return;
     this.#count(what, busy?.name ?? Object.values(owner).join());
-    const frame = this.#model.frames.at(-1);
+    const frame = this.#model.passes.frames.at(-1);
     try {
       this.#findDead();
       accept();
@@ -393,9 +390,9 @@ class Run {
 
   /** Nobody is called for the death of a handler without `error`. It is gone, and the pass will throw. */
   #findDead(): void {
-    const frame = this.#model.frames.at(-1);
+    const frame = this.#model.passes.frames.at(-1);
     if (!frame || frame.kind === 'call' || this.#ctx.closed) return;
-    const handlers = [...this.#model.handlers].filter(
+    const handlers = [...this.#model.handlers.all].filter(
       (each) => !each.has.error && each.wants('error', each.fd.seen),
     );
     if (handlers.length === 0) return;
@@ -404,7 +401,7 @@ class Run {
     const death = new Death(new Set(dead.map(({ name }) => name)));
     for (const handler of dead) {
       this.#count('died without error');
-      this.#model.dies(handler);
+      this.#model.handlers.dies(handler);
       frame.errors.push(death);
     }
   }
@@ -414,17 +411,17 @@ class Run {
     let outcome: { error: unknown } | undefined;
     let result: Result | undefined;
     try {
-      this.#model.begin(frame);
+      this.#model.passes.begin(frame);
       result = body();
     } catch (error) {
       outcome = { error };
     }
     if (!this.#fault) this.#findDead();
     if (this.#fault) {
-      this.#model.frames.pop();
+      this.#model.passes.frames.pop();
       return undefined;
     }
-    this.#model.end(frame);
+    this.#model.passes.end(frame);
     const { errors } = frame;
     const [first] = errors;
     if (errors.length === 0) {
@@ -463,19 +460,19 @@ class Run {
 
   #pass(how: 'poll' | 'iterate' | 'dispatch' | 'bhPoll', wantsToBlock: boolean): void {
     const model = this.#model;
-    const depth = model.frames.filter(({ kind }) => kind !== 'call').length;
+    const depth = model.passes.frames.filter(({ kind }) => kind !== 'call').length;
     if (depth >= maxDepth) return;
     const { driver } = this.#cell;
     const iterates = how === 'iterate' ? driver !== 'poll' : how === 'poll' && driver === 'glib';
-    const main = iterates && !model.inPrepare ? this.#main : null;
+    const main = iterates && !model.passes.inPrepare ? this.#main : null;
     const looks = how === 'poll' || how === 'iterate';
     const blocking = wantsToBlock && looks;
     const kind = !looks ? how : main ? 'iteration' : 'poll';
     if (depth > 0) {
-      this.#count(`nested ${kind} in ${model.frames.at(-1)?.kind ?? ''}`);
-      if (model.queue.slice(0, model.carved).some(({ pending }) => pending))
+      this.#count(`nested ${kind} in ${model.passes.frames.at(-1)?.kind ?? ''}`);
+      if (model.bottomHalves.queue.slice(0, model.bottomHalves.taken).some(({ pending }) => pending))
         this.#count('nested, bottom halves left');
-      if (model.clocks.some(({ due }) => due.length > 0)) this.#count('nested, timers left');
+      if (model.timers.clocks.some(({ due }) => due.length > 0)) this.#count('nested, timers left');
     }
     this.#count(`${blocking ? 'blocking ' : ''}${kind}`);
 
@@ -483,7 +480,7 @@ class Run {
     const passes = ++this.#passes;
     const sleeps = this.#sleeps;
     if (main && depth === 0) this.#isPrepared = false;
-    const guards = blocking && !model.closed && !model.frames.some((each) => each.blocking);
+    const guards = blocking && !model.closed && !model.passes.frames.some((each) => each.blocking);
     if (blocking && !model.closed) {
       if (model.isDue()) this.#count('blocking, due');
       else this.#ctx.notify();
@@ -505,7 +502,7 @@ class Run {
           return false;
         throw error;
       } finally {
-        if (guards && !model.closed) this.#watchdog.del();
+        if (guards && !this.#ctx.closed) this.#watchdog.del();
       }
     });
     if (this.#fault) return;
@@ -515,7 +512,7 @@ class Run {
     if (depth > 0 || passes !== this.#passes || model.closed) return;
     // Where it has slept, or GLib would have, nobody is being polled any more.
     if (main ? result === false : this.#sleeps > sleeps)
-      for (const { name, begun } of model.handlers)
+      for (const { name, begun } of model.handlers.all)
         expect(begun === 0, `${name} is still polled after a sleep`);
   }
 
@@ -527,20 +524,20 @@ class Run {
 
   #pending(): void {
     const model = this.#model;
-    if (!this.#main || model.inPrepare) return;
-    const { frames } = model;
+    if (!this.#main || model.passes.inPrepare) return;
+    const { frames } = model.passes;
     if (frames.filter(({ kind }) => kind !== 'call').length >= maxDepth) return;
     const main = this.#main;
     this.#isPrepared = true;
     const result = this.#within(new Frame('pending'), () => {
-      model.prepared = true; // also if it throws, and so does not tell
+      model.passes.prepared = true; // also if it throws, and so does not tell
       return main.pending();
     });
-    model.prepared = result !== false;
+    model.passes.prepared = result !== false;
   }
 
   #close(): void {
-    const handlers = [...this.#model.handlers];
+    const handlers = [...this.#model.handlers.all];
     this.#model.close();
     this.#within(new Frame('call'), () => this.#ctx.close());
     for (const handler of handlers) this.#expectEnded(handler);
@@ -551,7 +548,7 @@ class Run {
   #do(op: Op, owner: Owner): void {
     this.#stopAtFault();
     if (owner !== nobody && ++this.#ops > maxOps) return;
-    const isTop = this.#model.frames.length === 0;
+    const isTop = this.#model.passes.frames.length === 0;
     if (this.#model.closed) this.#count('closed');
     else this.#count(isTop ? op.do : `in a callback: ${op.do}`);
     try {
@@ -580,7 +577,7 @@ class Run {
       if (!model.closed) this.#oneshot(op.script);
     } else if ('clock' in op) {
       const clock = at(this.#clocks, op.clock);
-      model.setClock(clock.model, op.do === 'advance' ? clock.model.now + op.ms : op.ms);
+      model.timers.setClock(clock.model, op.do === 'advance' ? clock.model.now + op.ms : op.ms);
       if (op.do === 'advance') clock.real.advance(op.ms);
       else clock.real.setNs(op.ms * 1_000_000);
     } else if ('fd' in op) {
@@ -600,11 +597,11 @@ class Run {
     switch (name) {
       case 'disable':
         this.#call(() => this.#undos.push(this.#ctx.disableExternal()));
-        if (!model.closed) model.disable();
+        if (!model.closed) model.handlers.disable();
         return;
       case 'undo':
         if (this.#undos.length > 0 && !model.closed) {
-          if (model.disabled > 0) model.disabled--;
+          if (model.handlers.disabled > 0) model.handlers.disabled--;
           this.#undos.shift()?.[Symbol.dispose]();
         }
         return;
@@ -612,7 +609,7 @@ class Run {
         if (model.closed) this.#call(() => this.#ctx.enableExternal());
         else if (this.#undos.length > 0) {
           this.#undos.pop();
-          model.disabled--;
+          model.handlers.disabled--;
           this.#ctx.enableExternal();
         } else {
           try {
@@ -650,18 +647,18 @@ class Run {
     switch (name) {
       case 'schedule':
       case 'idle':
-        if (!model.closed) model.schedule(bh.model, name === 'idle' ? 'idle' : 'scheduled');
+        if (!model.closed) model.bottomHalves.schedule(bh.model, name === 'idle' ? 'idle' : 'scheduled');
         this.#call(() => (name === 'idle' ? bh.real.scheduleIdle() : bh.real.schedule()));
         return;
       case 'cancel':
-        model.cancel(bh.model);
+        model.bottomHalves.cancel(bh.model);
         this.#call(() => bh.real.cancel());
         return;
       case 'call':
-        if (this.#model.frames.length < maxDepth * 2) this.#call(() => bh.real.call());
+        if (this.#model.passes.frames.length < maxDepth * 2) this.#call(() => bh.real.call());
         return;
       default:
-        model.closeBottomHalf(bh.model);
+        model.bottomHalves.close(bh.model);
         bh.real.close();
     }
   }
@@ -679,7 +676,7 @@ class Run {
     const { real } = timer;
     const of = timer.model;
     if (name === 'free') {
-      model.disarm(of);
+      model.timers.disarm(of);
       of.period = 0;
       of.closed = true;
       real.free();
@@ -688,23 +685,23 @@ class Run {
     if (name !== 'anticipate') of.period = 0;
     switch (name) {
       case 'mod':
-        model.arm(of, of.clock.now + ms);
+        model.timers.arm(of, of.clock.now + ms);
         this.#call(() => real.modNs((of.clock.now + ms) * 1_000_000));
         return;
       case 'after':
-        model.arm(of, of.clock.now + Math.max(ms, 0));
+        model.timers.arm(of, of.clock.now + Math.max(ms, 0));
         this.#call(() => real.after(ms));
         return;
       case 'every':
-        model.every(of, ms);
+        model.timers.every(of, ms);
         this.#call(() => real.every(ms));
         return;
       case 'anticipate':
-        model.anticipate(of, of.clock.now + ms);
+        model.timers.anticipate(of, of.clock.now + ms);
         this.#call(() => real.anticipate(of.clock.now + ms));
         return;
       default:
-        model.disarm(of);
+        model.timers.disarm(of);
         this.#call(() => real.del());
     }
   }
@@ -770,7 +767,7 @@ class Run {
     expect(ctx.closed === model.closed, `closed is ${String(ctx.closed)}`);
     if (model.closed) return;
     expect(
-      ctx.externalDisabled === model.disabled > 0,
+      ctx.externalDisabled === model.handlers.disabled > 0,
       `externalDisabled is ${String(ctx.externalDisabled)}`,
     );
     for (const { real, model: bh } of this.#bhs)
@@ -787,13 +784,13 @@ class Run {
       `notify_me is ${String(waiters)} between passes`,
     );
     const timeout = computeTimeoutNs(ctx);
-    const { queue, clocks: all } = model;
-    const isTimerDue = all.some(({ now, armed }) => [...armed].some(({ expire }) => expire <= now));
+    const { queue } = model.bottomHalves;
+    const isTimerDue = model.timers.clocks.some((clock) => clock.isDue);
     if (queue.some(({ scheduled }) => scheduled) || isTimerDue)
       expect(timeout === 0n, `a wait would last for ${String(timeout)} ns, and there is something to run`);
     else if (queue.some(({ idle }) => idle))
       expect(timeout === 0n || timeout === 10_000_000n, `a wait would last for ${String(timeout)} ns`);
-    else if (model.handlers.size === 0)
+    else if (model.handlers.all.size === 0)
       expect(timeout === -1n, `a wait would last for ${String(timeout)} ns`);
   }
 
@@ -806,7 +803,7 @@ class Run {
       return;
     }
     this.#isQuiet = true;
-    while (model.disabled > 0) this.#do({ do: 'enable' }, nobody);
+    while (model.handlers.disabled > 0) this.#do({ do: 'enable' }, nobody);
     for (let i = 0; i < 4; i++)
       this.#do({ do: i % 2 === 0 ? 'poll' : 'iterate', blocking: false, catches: true }, nobody);
     for (const { real, model: bh } of this.#bhs) {
@@ -815,18 +812,20 @@ class Run {
     }
     for (let i = 0; i < timers; i++) this.#performTimer('free', i, 0);
     for (const slot of this.#slots) if (slot.model.isOpen) this.#unhandle(slot);
-    if (model.handlers.size > 0) this.#expectSleep();
+    if (model.handlers.all.size > 0) this.#expectSleep();
     for (const slot of this.#slots) this.#unhandle(slot);
     this.#watchdog.close();
     for (let i = 0; i < 2; i++) this.#do({ do: 'poll', blocking: false, catches: true }, nobody);
     expect(!this.#ctx.poll(false), 'a pass makes progress, and nothing is left');
 
     const stats = this.#ctx.stats();
+    const counts = {
+      bhsRun: model.bottomHalves.runs,
+      handlersDispatched: model.handlers.dispatched,
+      timersFired: model.timers.fired,
+    };
     for (const name of ['bhsRun', 'handlersDispatched', 'timersFired'] as const)
-      expect(
-        stats[name] === model.counts[name],
-        `${name} is ${String(stats[name])}, not ${String(model.counts[name])}`,
-      );
+      expect(stats[name] === counts[name], `${name} is ${String(stats[name])}, not ${String(counts[name])}`);
     expect(!stats.dispatching, 'a pass is under way');
     const { handlers, bottomHalves: bhs, timers: armed } = this.#ctx.inspect();
     expect(handlers.length + bhs.length + armed.length === 0, 'something is left');
@@ -838,7 +837,7 @@ class Run {
     const state = { isOver: false };
     const timer = this.#ctx.timer(Clock.realtime, () => (state.isOver = true));
     timer.after(1);
-    this.#model.counts.timersFired++;
+    this.#model.timers.fired++;
     for (let passes = 0; !state.isOver; passes++) {
       expect(passes < 10, 'waits end one after the other');
       const main = this.#main;

@@ -429,8 +429,7 @@ wait_is_over (AioContext *ctx, const AioPollingPass *pass)
 {
   return ctx->ready.head || ctx->completed.head || atomic_load_explicit (&ctx->notified, memory_order_relaxed)
          || ctx->n_accepted != pass->n_accepted || aio_context_n_callbacks (ctx) != pass->callbacks
-         || ctx->poll_aio_handlers.n_appended != pass->n_appended
-         || aio_context_is_closed (ctx);
+         || ctx->poll_aio_handlers.n_appended != pass->n_appended || aio_context_is_closed (ctx);
 }
 
 static gint64

@@ -189,6 +189,8 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
     return FALSE;
   outer = aio_context_enter (ctx);
   before = seen_so_far (ctx);
+  /* The notification of what another thread has added may be accepted; and only a look in memory may find it ready. */
+  aio_context_apply_changes (ctx);
 
   timeout = wait_time (ctx, max_ns, &limited);
   polled = ctx->poll_aio_handlers.n > 0 || ctx->poll_started;

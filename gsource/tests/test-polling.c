@@ -232,6 +232,28 @@ only_polled (Driver *d)
   producer_stop (&producer);
 }
 
+static void
+watch (gpointer data)
+{
+  producer_watch (data);
+}
+
+/* Nothing but a look would find it, and a wait without an end comes next. */
+static void
+only_polled_and_added_by_another_thread (Driver *d)
+{
+  Producer producer;
+
+  producer_init (&producer, d);
+  producer.funcs.read = NULL;
+  producer.event = TRUE;
+  driver_on_thread (watch, &producer);
+  aio_context_notify_accept (d->ctx); /* as check does, in an iteration that is under way */
+  g_assert_true (driver_turn (d, TRUE));
+  g_assert_cmpint (producer.found, ==, 1);
+  producer_stop (&producer);
+}
+
 static gboolean
 never (int fd G_GNUC_UNUSED, gpointer data G_GNUC_UNUSED)
 {
@@ -393,6 +415,7 @@ add_tests (void)
   driver_add_for (DRIVER_POLL, "polling", "D4-hot-starves-nobody/need-wait", hot_starves_nobody_with_need_wait);
   driver_add_for (DRIVER_ATTACHED, "polling", "D4-hot-starves-nobody", starvation_under_glib);
   driver_add ("polling", "D10-only-polled", only_polled);
+  driver_add ("polling", "D10-only-polled-and-added-by-another-thread", only_polled_and_added_by_another_thread);
   driver_add ("polling", "disabled-is-counted", disabled_is_counted);
   driver_add ("polling", "inspect", inspect);
   driver_add ("polling", "stats", stats);

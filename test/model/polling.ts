@@ -35,15 +35,16 @@ export class Polling implements Part {
     handler.begun = functions;
   }
 
-  hasEnded(handler: HandlerModel, functions: number): void {
+  /** `isDying`: because its file descriptor was closed, of which it will be told now, if this does not remove it. */
+  hasEnded(handler: HandlerModel, functions: number, isDying: boolean): void {
     expect(handler.begun !== 0, `pollEnd of ${handler.name} is called without a pollBegin`);
     expect(functions === handler.begun, `pollEnd of ${handler.name} is that of another pollBegin`);
     handler.begun = 0;
     const frame = this.#passes.current;
     if (!frame || frame.kind === 'call') return;
-    if (frame.kind !== 'pending' && handler.wants('error', handler.fd.seen)) {
-      handler.dyingIn ??= frame;
-      frame.nested = true; // it is progress, even if this removes it
+    if (isDying) {
+      handler.dyingIn = this.#passes.enter(Phase.handlers, handler.name);
+      handler.dyingIn.progress = true;
       return;
     }
     this.#passes.expectBefore(`pollEnd of ${handler.name}`);

@@ -185,7 +185,7 @@ class Run {
         this.#callback('pollBegin', accept, of?.begin, owner, handler);
       },
       () => {
-        const accept = (): void => this.#model.polling.hasEnded(handler, functions);
+        const accept = (): void => this.#model.polling.hasEnded(handler, functions, this.#isDying(handler));
         this.#callback('pollEnd', accept, of?.end, owner, handler);
       },
     ];
@@ -308,7 +308,8 @@ class Run {
     }
     // The notifier, which can be closed while it is watched, is in the way of nobody who is called by that.
     if (!slot.notifier && slot.model.handler) this.#unhandle(slot);
-    if (!slot.notifier && slot.model.handler) return; // its pollEnd has set another
+    // Its pollEnd has set another, or closed the context.
+    if (!slot.notifier && (slot.model.handler || this.#model.closed)) return;
     const old = slot.notifier ? this.#model.handlers.set(slot.model, null) : null;
     const { notifier } = slot;
     this.#call(() => {
@@ -386,6 +387,11 @@ class Run {
       // What it undid may have been what a blocking pass was to end by.
       if (busy && frame?.blocking && !this.#model.closed && !this.#model.isDue()) this.#ctx.notify();
     }
+  }
+
+  #isDying(handler: HandlerModel): boolean {
+    if (this.#ctx.closed || !handler.wants('error', handler.fd.seen)) return false;
+    return this.#ctx.inspect().handlers.some(({ name, dead }) => dead && name === handler.name);
   }
 
   /** Nobody is called for the death of a handler without `error`. It is gone, and the pass will throw. */

@@ -52,7 +52,7 @@ export class HandlerModel {
   removed = false;
   /** How often its file descriptor was closed while it watched. */
   closures = 0;
-  /** The pass that may be about to call its `error`: its polling has ended. */
+  /** The pass that is about to call its `error`: its polling has ended. */
   dyingIn: Frame | null = null;
   /** How many looks there had been when it came. */
   since = 0;

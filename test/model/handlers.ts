@@ -1,7 +1,7 @@
 // Handlers: a pass calls those that are ready, in any order, `read` before `write`, each once. What it has to call it
 // knows when it begins; what it may call is what anything was ready for since the last look.
 import { expect, type Frame, type Part, type Passes, Phase } from './passes.js';
-import { type Callback, directions, type FdModel, type HandlerModel } from './watched.js';
+import { type Callback, directions, type FdModel, type HandlerModel, NVAL } from './watched.js';
 
 export class Handlers implements Part {
   readonly all: Set<HandlerModel> = new Set<HandlerModel>();
@@ -26,7 +26,7 @@ export class Handlers implements Part {
     if (handler) {
       handler.since = this.#passes.looks;
       this.all.add(handler);
-      fd.seen |= fd.visible;
+      fd.seen = (fd.seen & ~NVAL) | fd.visible;
     }
     return old;
   }
@@ -119,7 +119,7 @@ export class Handlers implements Part {
     frame.heldBack = this.disabled > 0;
     if (!frame.looks || this.#passes.closed) return;
     // One that is being called may go on with what was found before.
-    for (const { fd, depth, dyingIn } of this.all) if (depth === 0 && !dyingIn) fd.seen = fd.visible;
+    for (const { fd, depth, dyingIn } of this.all) if (depth === 0 && !dyingIn) fd.look();
     for (const handler of this.all) {
       const due = directions.filter((direction) => !handler.dyingIn && handler.isReady(direction));
       frame.due.set(handler, new Set<Callback>(due));

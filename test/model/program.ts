@@ -85,10 +85,10 @@ function operation(where: 'top' | 'inside', depth: number, polled: boolean): fc.
 
   const ms = fc.integer({ min: -2, max: 6 });
   for (const each of ['mod', 'after', 'anticipate'] as const)
-    add(3, fc.record({ do: fc.constant(each), timer, ms }));
+    add(4, fc.record({ do: fc.constant(each), timer, ms }));
   add(1, fc.record({ do: fc.constant('every'), timer, ms: fc.integer({ min: 1, max: 4 }) }));
   for (const each of ['del', 'free'] as const) add(1, fc.record({ do: fc.constant(each), timer }));
-  add(4, fc.record({ do: fc.constant('advance'), clock, ms: fc.integer({ min: 0, max: 6 }) }));
+  add(6, fc.record({ do: fc.constant('advance'), clock, ms: fc.integer({ min: 0, max: 6 }) }));
   add(1, fc.record({ do: fc.constant('set clock'), clock, ms: fc.integer({ min: 0, max: 20 }) }));
 
   add(3, fc.record({ do: fc.constant('unhandle'), fd }));
@@ -96,7 +96,8 @@ function operation(where: 'top' | 'inside', depth: number, polled: boolean): fc.
   for (const each of ['fill', 'empty'] as const) add(2, fc.record({ do: fc.constant(each), fd }));
   add(4, fc.record({ do: fc.constant('event'), fd }));
   add(1, fc.record({ do: fc.constant('hang up'), fd }));
-  for (const each of ['close fd', 'reopen'] as const) add(2, fc.record({ do: fc.constant(each), fd }));
+  add(3, fc.record({ do: fc.constant('close fd'), fd }));
+  add(5, fc.record({ do: fc.constant('reopen'), fd }));
   add(2, fc.record({ do: fc.constant('functions'), fd, none: fc.boolean() }));
   add(2, fc.record({ do: fc.constant('params'), ns: fc.constantFrom(1_000_000, 100_000, 0) }));
 

@@ -34,6 +34,11 @@ export class FdModel {
       return 0;
     return this.isOpen ? this.ready : NVAL;
   }
+
+  /** It is looked at anew. That it was closed while it was watched may stay found. */
+  look(): void {
+    this.seen = this.visible | (this.seen & NVAL);
+  }
 }
 
 /** What a handler is called for when its file descriptor was looked at: for `error` if it was closed. */

@@ -2,9 +2,9 @@
 //
 // Goes on until it is stopped, the time is up, or something is found: then it prints the input, what it is cut down to,
 // the program in it and how to run it again. What it has learned is kept in build-fuzz/corpus; it begins with that
-// and with gsource/tests/fuzz/corpus.
+// and with gsource/tests/fuzz/corpus and programs.txt.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -14,6 +14,8 @@ import { parseArgs } from 'node:util';
 const folder = 'build-fuzz';
 const target = path.join(folder, 'fuzz-gsource');
 const corpus = 'gsource/tests/fuzz/corpus';
+const written = 'gsource/tests/fuzz/programs.txt';
+const programs = path.join(folder, 'programs');
 const learned = path.join(folder, 'corpus');
 const findings = path.join(folder, 'findings');
 
@@ -26,7 +28,7 @@ const env = {
   UBSAN_OPTIONS: 'print_stacktrace=1',
 };
 
-/** Whether the target could be built. */
+/** Whether the target could be built, and the programs that are written by hand were assembled. */
 export function buildFuzzer() {
   const clang = { ...process.env, CC: 'clang', CXX: 'clang++' };
   const run = (command, args) => spawnSync(command, args, { stdio: 'inherit', env: clang }).status === 0;
@@ -36,13 +38,49 @@ export function buildFuzzer() {
         ...['setup', folder, '-Dfuzz=enabled', '-Db_sanitize=address,undefined', '-Db_lundef=false'],
         ...['-Daddon=disabled', '-Dintrospection=disabled', '-Dwerror=true'],
       ])) &&
-    run('ninja', ['-C', folder, 'fuzz-gsource'])
+    run('ninja', ['-C', folder, 'fuzz-gsource']) &&
+    assemble()
   );
 }
 
-/** Runs each input of the corpus once; the number of them, or 0 if one of them fails. */
+// Makes inputs of the programs; their bytes are another matter after each change of the operations.
+function assemble() {
+  const names = spawnSync(target, {
+    env: { ...env, AIO_FUZZ_OPERATIONS: '1' },
+    encoding: 'utf8',
+  }).stdout.split('\n');
+  const inputs = new Map();
+  let scripts;
+  let script;
+  for (const [index, text] of readFileSync(written, 'utf8').split('\n').entries()) {
+    const [, name, numbers] = /^([^\d#]*?)((?: \d+)*)$/.exec(text.trim()) ?? [];
+    const args = (numbers ?? '').trim().split(' ').filter(Boolean).map(Number);
+    if (!name) continue;
+    if (name.startsWith('program ')) {
+      scripts = [[]];
+      script = scripts[0];
+      inputs.set(name.slice(8), scripts);
+    } else if (name === 'elsewhere' && text === name) script = scripts[1] = [];
+    else if (name === 'script') script = scripts[args[0]] = [];
+    else if (name === 'yield') script.push(0xfe);
+    else if (names.includes(name)) script.push(names.indexOf(name), ...args);
+    else {
+      console.error(`${written}:${index + 1}: no operation: ${name}`);
+      return false;
+    }
+  }
+  rmSync(programs, { recursive: true, force: true });
+  mkdirSync(programs, { recursive: true });
+  for (const [name, parts] of inputs) {
+    const bytes = Array.from(parts, (part, i) => [...(i > 0 ? [0xff] : []), ...(part ?? [])]).flat();
+    writeFileSync(path.join(programs, name), Uint8Array.from(bytes));
+  }
+  return true;
+}
+
+/** Runs each input of the corpus, and each program written by hand, once; how many, or 0 if one of them fails. */
 export function replayCorpus() {
-  const files = readdirSync(corpus).map((name) => path.join(corpus, name));
+  const files = [corpus, programs].flatMap((from) => readdirSync(from).map((name) => path.join(from, name)));
   const { status, stderr } = spawnSync(target, [...limits, ...files], { env, encoding: 'utf8' });
   if (status === 0) return files.length;
   console.error(stderr);
@@ -66,7 +104,7 @@ export async function fuzz({ seconds, jobs, progress = () => {} }) {
   const results = Array.from({ length: jobs }, async (_, job) => {
     const args = [
       ...[...limits, '-reload=5', '-print_final_stats=1', `-artifact_prefix=${findings}/`],
-      ...[`-max_total_time=${seconds}`, learned, corpus],
+      ...[`-max_total_time=${seconds}`, learned, corpus, programs],
     ];
     const child = spawn(target, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
     const ended = new Promise((resolve) => child.on('close', resolve));

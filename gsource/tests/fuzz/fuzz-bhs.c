@@ -3,11 +3,11 @@
 
 /* Bottom halves: what has to be true of them, and operations on them. */
 
-/* At a schedule point the home thread may be done with it already: what happens to it then is not known. */
+/* The home thread may be done with it already: what happens to it then is not known. */
 static void
 touch (FuzzBh *bh)
 {
-  bh->fuzzy |= fuzz.at_point;
+  bh->fuzzy |= fuzz.in_doubt;
 }
 
 static void

@@ -39,7 +39,7 @@ note_time (FuzzClock *clock)
       FuzzTimer *timer = g_ptr_array_index (fuzz.all_timers, i);
 
       if (!clock || timer->clock == clock)
-        timer->fuzzy |= fuzz.at_point;
+        timer->fuzzy |= fuzz.in_doubt;
     }
 }
 

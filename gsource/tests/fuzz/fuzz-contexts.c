@@ -125,13 +125,16 @@ fuzz_close_context (FuzzContext *c)
 {
   g_autoptr (AioContext) ctx = aio_context_ref (c->ctx);
   g_autoptr (GError) error = NULL;
+  FuzzContext *outer = fuzz.closing;
   gboolean again = c->closed;
 
   if (!again)
     note_closed (c);
   if (fuzz.turn)
     fuzz.turn->unsure = TRUE;
+  fuzz.closing = c;
   fuzz_require (aio_context_close (ctx, &error) && !error, "%s could not be closed", c->name);
+  fuzz.closing = outer;
   fuzz_require (aio_context_is_closed (ctx), "%s is not closed", c->name);
   if (!again && fuzz.current[fuzz.elsewhere] == c)
     fuzz.current[fuzz.elsewhere] = NULL;

@@ -35,7 +35,15 @@ fuzz_iterate (gboolean blocking)
   fuzz_turn_end (&turn);
   fuzz.prepared = fuzz.checked = FALSE;
   for (guint i = 0; i < FUZZ_N_CONTEXTS; i++)
-    fuzz_check_after (fuzz.contexts[i]);
+    {
+      FuzzContext *c = fuzz.contexts[i];
+
+      fuzz_check_after (c);
+      /* A source that is alone is checked or dispatched after each prepare. */
+      if (!fuzz.turn && !fuzz.other && !fuzz.by_hand && fuzz.all_contexts->len == 1 && fuzz_is_alive (c) && c->attached
+          && !c->detached)
+        fuzz_require (aio_context_get_notify_me (c->ctx) == 0, "%s takes itself for prepared", c->name);
+    }
 }
 
 static void

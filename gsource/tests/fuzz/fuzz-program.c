@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "fuzz-world.h"
 
+#include <stdio.h>
+
 /* The run of a program: its scripts, its two threads, its turns. */
 
 /* Scripts */
@@ -23,13 +25,14 @@ fuzz_pick_context (void)
   return fuzz.contexts[fuzz_arg (4) == 3];
 }
 
+static guint n_codes;
+
 static const FuzzOperation *
 operation (guint code)
 {
   static const FuzzOperation *table[256];
-  static guint n;
 
-  if (n == 0)
+  if (n_codes == 0)
     {
       const FuzzOperation *const all[] = {
         fuzz_bh_operations,           fuzz_clock_operations,  fuzz_timer_operations,   fuzz_request_operations,
@@ -41,10 +44,18 @@ operation (guint code)
       for (guint i = 0; i < G_N_ELEMENTS (all); i++)
         for (const FuzzOperation *each = all[i]; each->name; each++)
           for (guint w = 0; w < each->weight; w++)
-            table[n++] = each;
-      g_assert (n < FUZZ_YIELD);
+            table[n_codes++] = each;
+      g_assert (n_codes < FUZZ_YIELD);
     }
-  return table[code % n];
+  return table[code % n_codes];
+}
+
+void
+fuzz_print_operations (void)
+{
+  operation (0);
+  for (guint code = 0; code < n_codes; code++)
+    printf ("%s\n", operation (code)->name);
 }
 
 void
@@ -218,8 +229,10 @@ at_point (AioContext *ctx, AioPoint point, gpointer data)
     return;
   fuzz_trace ("at point %d of %s", point, c->name);
   fuzz.at_point = TRUE;
+  fuzz.in_doubt =
+      point == AIO_POINT_BH_AFTER_DEQUEUE || point == AIO_POINT_TIMER_BEFORE_CB || point == AIO_POINT_TIMER_BEFORE_LOCK;
   fuzz_go_on_elsewhere ();
-  fuzz.at_point = FALSE;
+  fuzz.at_point = fuzz.in_doubt = FALSE;
 }
 
 /* Turns */
@@ -262,6 +275,7 @@ fuzz_before_sleep (gint64 until_ns)
 {
   fuzz_trace ("asleep");
   fuzz_require (fuzz.turn != NULL, "somebody sleeps outside every turn");
+  fuzz_require (!fuzz.turn->c || !fuzz.turn->c->closed, "asleep in a context that is closed");
   for (guint i = 0; i < fuzz.all_contexts->len; i++)
     {
       FuzzContext *c = g_ptr_array_index (fuzz.all_contexts, i);
@@ -303,7 +317,7 @@ fuzz_polls_ring (struct io_uring *ring)
 {
   AioContext *ctx = fuzz.turn && fuzz.turn->c ? fuzz.turn->c->raw : NULL;
 
-  return ctx && ctx->fdmon_uring && ring == &ctx->fdmon_uring->ring && !aio_context_is_closed (ctx);
+  return ctx && ctx->fdmon_uring && ring == &ctx->fdmon_uring->ring && fuzz.turn->c != fuzz.closing;
 }
 
 void

@@ -6,7 +6,7 @@
 void
 fuzz_timer_note_disarm (FuzzTimer *timer)
 {
-  timer->fuzzy |= fuzz.at_point;
+  timer->fuzzy |= fuzz.in_doubt;
   timer->expire_ns = -1;
   timer->due = 0;
 }
@@ -216,7 +216,7 @@ op_timer_mod (void)
   else if (!anticipate || timer->expire_ns < 0 || MAX (expire_ns, 0) < timer->expire_ns)
     note_arm (timer, expire_ns);
   else
-    timer->fuzzy |= fuzz.at_point;
+    timer->fuzzy |= fuzz.in_doubt;
   if (anticipate && in_ns)
     aio_timer_mod_anticipate_ns (timer->timer, expire);
   else if (anticipate)

@@ -333,6 +333,39 @@ make_even (void)
       fuzz_close_fd (&fuzz.fds[i]);
 }
 
+static gboolean
+is_watched (int fd)
+{
+  for (guint i = 0; i < FUZZ_N_CONTEXTS; i++)
+    if (fuzz_is_alive (fuzz.contexts[i]) && fuzz_find_watch (fuzz.contexts[i], fd))
+      return TRUE;
+  return FALSE;
+}
+
+/*
+ * With a descriptor that nobody watches its file is closed: the other end is hung up. But a ring takes its time to end; and
+ * the kernel to take back what a thread had armed that has ended.
+ */
+static void
+check_closes (void)
+{
+  for (guint i = 0; i < fuzz.all_contexts->len; i++)
+    if (!((FuzzContext *) g_ptr_array_index (fuzz.all_contexts, i))->ctx)
+      return;
+  for (guint i = 0; i < FUZZ_N_FDS; i++)
+    {
+      FuzzFd *fd = &fuzz.fds[i], *peer = &fuzz.fds[fd->peer];
+      struct pollfd other_end = { .fd = peer->fd };
+
+      if ((fd->kind != FUZZ_FD_PIPE && fd->kind != FUZZ_FD_SOCKET) || fd == peer || fd->fd < 0 || peer->fd < 0
+          || peer->peer != i || fd->lives_on || peer->lives_on || is_watched (fd->fd) || fuzz.faults)
+        continue;
+      fuzz_close_fd (fd);
+      fuzz_require (poll (&other_end, 1, 1000) == 1 && other_end.revents & (POLLHUP | POLLERR),
+                    "the file of a closed descriptor is held open");
+    }
+}
+
 void
 fuzz_world_end (void)
 {
@@ -341,6 +374,7 @@ fuzz_world_end (void)
   fuzz.ending = TRUE;
   make_even ();
   fuzz_settle ();
+  check_closes ();
   for (guint i = 0; i < FUZZ_N_CONTEXTS; i++)
     if (fuzz.contexts[i] && fuzz.contexts[i]->ctx)
       {

@@ -193,6 +193,7 @@ typedef struct {
 
   gboolean elsewhere; /* what runs now runs on the other thread */
   gboolean at_point;  /* the home thread stands at a schedule point */
+  gboolean in_doubt;  /* at one where it has begun what it is about to do */
   gboolean ending;    /* the program is over */
   guint quiet;        /* schedule points are passed over: a clock's lock may be held there, or a check is made */
   gboolean in_end;    /* of a context, in which GLib may be in the middle of something */
@@ -218,6 +219,7 @@ typedef struct {
   GSource *other;             /* another source of the main context */
   gboolean prepared, checked; /* by hand */
   guint prepared_in;          /* the turn of that */
+  FuzzContext *closing;       /* in aio_context_close() */
   FuzzContext *current[2];    /* of the main thread and of the other one */
 
   GPtrArray *all_contexts, *all_bhs, *all_timers, *all_watches, *all_requests;
@@ -252,6 +254,7 @@ void fuzz_world_end (void);
 guint fuzz_arg (guint n);
 FuzzContext *fuzz_pick_context (void);
 void fuzz_run_script (guint script);
+void fuzz_print_operations (void); /* the name of each code */
 void fuzz_run_destroy_script (FuzzContext *c, guint script);
 void fuzz_run_elsewhere (void (*func) (gpointer data), gpointer data);
 void fuzz_run_on_new_thread (void (*func) (gpointer data), gpointer data);

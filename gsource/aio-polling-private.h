@@ -36,6 +36,7 @@ typedef struct {
   guint n, size, n_holes, walks;
   guint n_due;       /* those to be asked before any wait: owed, or watching no file descriptor */
   guint n_appended;  /* how many there have ever been; wraps around */
+  guint n_begun;     /* those whose begin was called, and whose end was not */
   gboolean ns_stale; /* the longest polling time has to be looked for again */
   gint64 now_ns;     /* the time, for who walks */
 } AioPolledHandlers;

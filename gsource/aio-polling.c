@@ -142,9 +142,10 @@ call (AioHandler *handler, GCallback func)
 }
 
 static void
-begin (AioHandler *handler)
+begin (AioContext *ctx, AioHandler *handler)
 {
   handler->polling->begun = TRUE;
+  ctx->poll_aio_handlers.n_begun++;
   call (handler, handler->polling->begin);
 }
 
@@ -155,6 +156,7 @@ end_by (AioContext *ctx, AioHandler *handler, GCallback func)
   if (!handler->polling->begun)
     return FALSE;
   handler->polling->begun = FALSE;
+  ctx->poll_aio_handlers.n_begun--;
   set_owed (ctx, handler, TRUE);
   call (handler, func);
   return TRUE;
@@ -205,7 +207,7 @@ static gboolean
 begin_and_ask (AioContext *ctx, AioHandler *handler)
 {
   if (ctx->poll_started && !handler->polling->begun && may_be_asked (ctx, handler))
-    begin (handler);
+    begin (ctx, handler);
   return ask (ctx, handler);
 }
 
@@ -231,6 +233,13 @@ static gboolean
 look_at_due (AioContext *ctx)
 {
   return ctx->poll_aio_handlers.n_due > 0 && look (ctx, ask_if_due);
+}
+
+/* Whether somebody relies on being asked. In the end of one of them, poll mode is over and others are not yet told. */
+static gboolean
+is_polling (AioContext *ctx)
+{
+  return ctx->poll_started || ctx->poll_aio_handlers.n_begun > 0;
 }
 
 /*
@@ -388,7 +397,7 @@ aio_polling_apply_functions (AioContext *ctx, AioHandler *handler)
   /* Each end function belongs to the begin function that was called. It may replace or remove the handler again. */
   aio_handler_ref (handler);
   if (end_by (ctx, handler, old_end) && ctx->poll_started && polling->listed && !polling->begun)
-    begin (handler);
+    begin (ctx, handler);
   aio_handler_unref (handler);
 }
 
@@ -485,13 +494,13 @@ aio_polling_before_wait (AioContext *ctx, gint64 timeout_ns, AioPollingPass *pas
     {
       pass->asked_all = FALSE;
       /* In poll mode it is done with the end of that, below: who is new does not have to be begun for it. */
-      if (!ctx->poll_started)
+      if (!is_polling (ctx))
         found |= look_at_due (ctx);
     }
 
   if (timeout_ns == 0 || found || wait_is_over (ctx, pass))
     return FALSE;
-  if (!ctx->poll_started)
+  if (!is_polling (ctx))
     return TRUE;
   /* What the thread might sleep through has to kick from now on. */
   return aio_context_compute_timeout (ctx) != 0 && !leave_poll_mode (ctx) && !wait_is_over (ctx, pass);
@@ -529,12 +538,12 @@ aio_polling_prepare (AioContext *ctx)
   guint64 callbacks = aio_context_n_callbacks (ctx);
   AioContext *outer;
 
-  if (ctx->poll_aio_handlers.n_due == 0 && !ctx->poll_started)
+  if (ctx->poll_aio_handlers.n_due == 0 && !is_polling (ctx))
     return;
   outer = aio_context_enter (ctx);
   look_at_due (ctx);
   /* A nested poll() may run what was found, and have poll mode begin anew. */
-  while (ctx->poll_started && aio_context_compute_timeout (ctx) != 0)
+  while (is_polling (ctx) && aio_context_compute_timeout (ctx) != 0)
     leave_poll_mode (ctx);
   aio_context_leave (ctx, outer);
   /* A nested poll() may have run what the caller of the iteration waits for. */

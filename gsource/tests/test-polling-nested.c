@@ -136,6 +136,46 @@ nest_in (Driver *d, guint place, void (*nested) (Producer *producer))
 }
 
 static void
+event_of_the_other_then_block (Producer *producer)
+{
+  Producer *other = producer->other;
+
+  if (producer->data-- <= 0)
+    return;
+  driver_set_poll_params (producer->d, 0);
+  g_assert_cmpint (other->begins, ==, other->ends + 1);
+  producer_event (other); /* which kicks nobody, for it is polled */
+  g_assert_true (driver_poll (producer->d->ctx, TRUE));
+  g_assert_cmpint (other->served, ==, 1);
+}
+
+/* Poll mode is over, but the other one is not told yet: what is nested there tells it, and looks, before it sleeps. */
+static void
+an_end_does_not_sleep_over_another (Driver *d)
+{
+  Producer producer, other;
+  AioTimer *backstop;
+  int fired = 0;
+
+  producer_start (&producer, d);
+  producer_start (&other, d);
+  producer_enter_poll_mode (&producer);
+  backstop = driver_deadline_new (d, 5000000000, &fired);
+  producer.other = &other;
+  producer.data = 1;
+  producer.on_end = event_of_the_other_then_block;
+  driver_poll (d->ctx, TRUE);
+  g_assert_cmpint (producer.data, <=, 0);
+  g_assert_cmpint (fired, ==, 0);
+  producer.on_end = NULL;
+  aio_timer_free (backstop);
+  driver_settle (d);
+  driver_assert_polling_at_rest (d);
+  producer_stop (&other);
+  producer_stop (&producer);
+}
+
+static void
 nested_polls (Driver *d)
 {
   for (guint place = 0; place < 5; place++)
@@ -488,6 +528,7 @@ external_is_enabled_after_prepare (Driver *d)
 static void
 add_tests (void)
 {
+  driver_add ("polling-nested", "D8-an-end-does-not-sleep-over-another", an_end_does_not_sleep_over_another);
   driver_add ("polling-nested", "C1-ready-is-not-nested", ready_is_not_nested);
   driver_add ("polling-nested", "C1-read-is-nested-so-deep", read_is_nested_so_deep);
   driver_add ("polling-nested", "C2-found-once", found_once);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fuzz-world.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -52,6 +53,26 @@ fuzz_watch_wants (FuzzWatch *watch)
 {
   return (watch->flags & FUZZ_READ ? POLLIN | POLLHUP | POLLERR : 0)
          | (watch->flags & FUZZ_WRITE ? POLLOUT | POLLERR : 0);
+}
+
+gushort
+fuzz_look_at_fd (int number, gushort events, int timeout_ms)
+{
+  struct pollfd fd = { .fd = number, .events = events };
+  int n;
+
+  do
+    n = poll (&fd, 1, timeout_ms);
+  while (n < 0 && errno == EINTR); /* by libFuzzer's own clock */
+  return n > 0 ? fd.revents : 0;
+}
+
+gboolean
+fuzz_watch_is_ready (FuzzWatch *watch)
+{
+  gushort events = fuzz_watch_wants (watch);
+
+  return events != 0 && fuzz_look_at_fd (watch->fd, events, 0) != 0;
 }
 
 static gboolean
@@ -120,12 +141,10 @@ may_be_drained (int number)
 static void
 check_ready (FuzzWatch *watch, gushort events)
 {
-  struct pollfd fd = { .fd = watch->fd, .events = events };
-
   if (watch->orphan || fuzz.by_hand || fuzz.other || (!fuzz.turn->c && fuzz.all_contexts->len > 1)
       || may_be_drained (watch->fd))
     return;
-  fuzz_require (poll (&fd, 1, 0) > 0 && fd.revents & events, "the handler of fd %d is called, but it is not ready",
+  fuzz_require (fuzz_look_at_fd (watch->fd, events, 0) & events, "the handler of fd %d is called, but it is not ready",
                 watch->fd);
 }
 
@@ -133,9 +152,7 @@ check_ready (FuzzWatch *watch, gushort events)
 static void
 stop_if_ready (FuzzWatch *watch)
 {
-  struct pollfd fd = { .fd = watch->fd, .events = fuzz_watch_wants (watch) };
-
-  if (watch->live && (watch->orphan || poll (&fd, 1, 0) > 0))
+  if (watch->live && (watch->orphan || fuzz_look_at_fd (watch->fd, fuzz_watch_wants (watch), 0) != 0))
     {
       watch->live = FALSE;
       aio_context_set_fd_handler (watch->c->ctx, watch->fd, NULL, NULL, NULL, NULL);
@@ -464,8 +481,6 @@ fuzz_watch_event (FuzzWatch *watch)
     return;
   if (watch->begun == 0 && watch->flags & FUZZ_READ)
     {
-      struct pollfd fd = { .fd = watch->fd, .events = POLLIN };
-
       if (watch->notifier)
         aio_notifier_set (watch->notifier, NULL);
       for (guint i = 0; i < FUZZ_N_FDS; i++)
@@ -475,7 +490,7 @@ fuzz_watch_event (FuzzWatch *watch)
             (void) !write (fuzz.fds[fuzz.fds[i].peer].fd, "\1\0\0\0\0\0\0", 8);
           }
       /* The other end may have been closed, or be somebody else's by now. */
-      if (poll (&fd, 1, 0) <= 0)
+      if (fuzz_look_at_fd (watch->fd, POLLIN, 0) == 0)
         return;
     }
   /* Who was told not to kick relies on a look before anybody sleeps; else it is for a pass that begins after this. */

@@ -335,6 +335,8 @@ void fuzz_watch_died (FuzzWatch *watch);
 gushort fuzz_watch_wants (FuzzWatch *watch);
 gboolean fuzz_watch_may_be_served (FuzzWatch *watch);
 void fuzz_watch_functions (guint pair, gboolean notifier, GCallback *begin, GCallback *end);
+gboolean fuzz_watch_is_ready (FuzzWatch *watch);
+gushort fuzz_look_at_fd (int number, gushort events, int timeout_ms);
 void fuzz_touch_fd (int fd);
 gboolean fuzz_drain (int fd);
 

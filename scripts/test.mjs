@@ -27,8 +27,8 @@ const suites = {
   ts: ['mocha', measuredMochaTests],
   coverage: ['coverage', coverage],
 };
-// Valgrind takes much longer than the others, and sees what they see; what the fuzzer finds is another thing each time.
-const usual = Object.keys(suites).filter((name) => name !== 'valgrind' && name !== 'fuzz');
+// Valgrind takes much longer than the others, and sees what they see.
+const usual = Object.keys(suites).filter((name) => name !== 'valgrind');
 
 // Each case of each executable counts; so does an executable that ends badly outside its cases.
 function mesonTests(folder, setup, env = {}) {

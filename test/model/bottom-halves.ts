@@ -7,7 +7,10 @@ export class BottomHalfModel {
   scheduled = false;
   idle = false;
   closed = false;
-  /** It was cancelled, and GLib may have passed over the context since: a new schedule gets the old place or a new one. */
+  /**
+   * It was cancelled, and GLib may have passed over the context since: a new schedule gets the old place, also in what an
+   * outer pass has taken, or a new one.
+   */
   isUnsure = false;
   constructor(name: string) {
     this.name = name;
@@ -49,11 +52,11 @@ export class BottomHalves implements Part {
     const next = this.#next();
     const place = this.queue.indexOf(bh);
     expect(
-      place < this.taken && (next === bh || bh.isUnsure),
+      (place < this.taken && next === bh) || bh.isUnsure,
       `${bh.name} runs, but ${next ? `the turn is ${next.name}'s` : 'only in the next pass'}`,
     );
     this.queue.splice(place, 1);
-    this.taken--;
+    if (place < this.taken) this.taken--;
     bh.isUnsure = false;
     if (bh.scheduled) frame.progress = true; // one that is idle is none
     this.cancel(bh);

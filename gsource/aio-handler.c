@@ -287,8 +287,8 @@ aio_context_set_fd_handler (AioContext *ctx, int fd, const AioFdHandler *handler
  * @end: (nullable): called after that, like #AioFdHandler.poll_end
  *
  * Replaces the functions around the polling of a handler that has a poll function. If it is being polled, the old @end
- * and the new @begin are called. Without such a handler it does nothing. Any thread; on another one than home they are
- * replaced before the next wait. The original's `aio_set_fd_poll`.
+ * and the new @begin are called: a @begin that does so each time never ends. Without such a handler it does nothing. Any
+ * thread; on another one than home they are replaced before the next wait. The original's `aio_set_fd_poll`.
  */
 void
 aio_context_set_fd_poll (AioContext *ctx, int fd, AioHandlerFunc begin, AioHandlerFunc end)

@@ -185,7 +185,7 @@ ask (AioContext *ctx, AioHandler *handler)
   AioPolling *polling = handler->polling;
   gboolean found = FALSE;
 
-  /* Once more if a poll() nested in it has ended it: the answer may be older than that. */
+  /* Once more if a poll() nested in it has ended it, and it is not polled anew: the answer may be older than that. */
   do
     {
       if (!may_be_asked (ctx, handler))
@@ -195,7 +195,7 @@ ask (AioContext *ctx, AioHandler *handler)
       found = polling->poll (handler->poll_fd.fd, handler->data);
       polling->busy = FALSE;
     }
-  while (!found && polling->owed);
+  while (!found && polling->owed && !polling->begun);
   if (!found || !polling->listed)
     return FALSE;
   aio_handler_set_found (ctx, handler);

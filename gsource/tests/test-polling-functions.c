@@ -99,6 +99,35 @@ removed_in_end_of_replaced_functions (Driver *d)
   producer_stop (&producer);
 }
 
+/* In each of its answers, as long as the wait polls: it is ended and begun each time, and asked once more when it ends. */
+static void
+poll_and_replace (Producer *producer)
+{
+  aio_context_set_fd_poll (producer->d->ctx, producer->fd, begin_0, end_0);
+}
+
+static void
+functions_replaced_in_poll (Driver *d)
+{
+  Producer producer;
+  AioTimer *timer;
+  int fired = 0;
+
+  memset (begins, 0, sizeof begins);
+  memset (ends, 0, sizeof ends);
+  producer_start (&producer, d);
+  producer_enter_poll_mode (&producer);
+  producer.on_poll = poll_and_replace;
+  timer = driver_deadline_new (d, 1000000, &fired);
+  while (fired == 0)
+    driver_poll (d->ctx, TRUE);
+  aio_timer_free (timer);
+  g_assert_cmpint (producer.ends, ==, 1);
+  g_assert_cmpint (begins[0], >, 0);
+  producer_stop (&producer);
+  g_assert_cmpint (ends[0], ==, begins[0]);
+}
+
 /* What a producer has in memory is told although its file descriptor can be written all the time. */
 
 static int writes;
@@ -181,6 +210,7 @@ add_tests (void)
   driver_add ("polling-functions", "H3-found-and-held-back-by-write", found_and_held_back_by_write);
   driver_add ("polling-functions", "functions-in-poll-mode", functions_replaced_in_poll_mode);
   driver_add ("polling-functions", "functions-replaced-in-end", functions_replaced_in_end);
+  driver_add ("polling-functions", "functions-replaced-in-poll", functions_replaced_in_poll);
   driver_add ("polling-functions", "removed-in-end-of-replaced-functions", removed_in_end_of_replaced_functions);
 }
 

@@ -52,7 +52,8 @@ seen_so_far (AioContext *ctx)
 /*
  * Waits, and tells whether the context's own notifier was ready; FALSE if the kernel refuses. Without handlers and
  * requests a look is in memory only. The wait does not block if more was seen since @before: a destroy notify may have
- * closed the context, or nested a poll that has accepted what was notified after the timeout was computed.
+ * closed the context, or nested a poll that has accepted what was notified after the timeout was computed. Nor where a
+ * poll nested in it, or in the end function of a handler, has left poll mode on.
  */
 static gboolean
 wait (AioContext *ctx, gint64 *timeout_ns, Seen before, gboolean *notifier_ready, GError **error)
@@ -66,7 +67,7 @@ wait (AioContext *ctx, gint64 *timeout_ns, Seen before, gboolean *notifier_ready
   aio_fdmon_choose (ctx);
   /* Who is not held back any more may have been found ready before; the notification of that may be accepted by now. */
   if (ctx->ready.head || ctx->n_accepted != before.n_accepted || aio_context_n_callbacks (ctx) != before.n_callbacks
-      || aio_context_is_closed (ctx))
+      || aio_polling_is_on (ctx) || aio_context_is_closed (ctx))
     *timeout_ns = 0;
   timeout = *timeout_ns;
   if (timeout == 0 && atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) == 0

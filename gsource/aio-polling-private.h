@@ -79,7 +79,13 @@ gboolean aio_polling_spares_wait (AioContext *ctx, const AioPollingPass *pass, g
 /* Home thread: how long the poll() has taken so far, or -1. */
 gint64 aio_polling_block_ns (const AioPollingPass *pass);
 
-/* Home thread, before somebody else waits. */
+/*
+ * Home thread: whether somebody relies on being asked, so that nobody may sleep. In the end function of one of them poll
+ * mode is over, and others are not yet told.
+ */
+gboolean aio_polling_is_on (AioContext *ctx);
+
+/* Home thread, before somebody else waits: ends poll mode, unless there is something to run. */
 void aio_polling_prepare (AioContext *ctx);
 
 /* Finalize. */

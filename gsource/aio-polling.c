@@ -235,16 +235,15 @@ look_at_due (AioContext *ctx)
   return ctx->poll_aio_handlers.n_due > 0 && look (ctx, ask_if_due);
 }
 
-/* Whether somebody relies on being asked. In the end of one of them, poll mode is over and others are not yet told. */
-static gboolean
-is_polling (AioContext *ctx)
+gboolean
+aio_polling_is_on (AioContext *ctx)
 {
   return ctx->poll_started || ctx->poll_aio_handlers.n_begun > 0;
 }
 
 /*
  * Ends poll mode; whether the last look, at what had come before the ends, found anything. A poll() nested in one of the
- * functions may have it begin anew, and has run or accepted something then: see wait_is_over().
+ * functions may have it begin anew: who waits then does not sleep.
  */
 static gboolean
 leave_poll_mode (AioContext *ctx)
@@ -494,13 +493,13 @@ aio_polling_before_wait (AioContext *ctx, gint64 timeout_ns, AioPollingPass *pas
     {
       pass->asked_all = FALSE;
       /* In poll mode it is done with the end of that, below: who is new does not have to be begun for it. */
-      if (!is_polling (ctx))
+      if (!aio_polling_is_on (ctx))
         found |= look_at_due (ctx);
     }
 
   if (timeout_ns == 0 || found || wait_is_over (ctx, pass))
     return FALSE;
-  if (!is_polling (ctx))
+  if (!aio_polling_is_on (ctx))
     return TRUE;
   /* What the thread might sleep through has to kick from now on. */
   return aio_context_compute_timeout (ctx) != 0 && !leave_poll_mode (ctx) && !wait_is_over (ctx, pass);
@@ -538,12 +537,12 @@ aio_polling_prepare (AioContext *ctx)
   guint64 callbacks = aio_context_n_callbacks (ctx);
   AioContext *outer;
 
-  if (ctx->poll_aio_handlers.n_due == 0 && !is_polling (ctx))
+  if (ctx->poll_aio_handlers.n_due == 0 && !aio_polling_is_on (ctx))
     return;
   outer = aio_context_enter (ctx);
   look_at_due (ctx);
   /* A nested poll() may run what was found, and have poll mode begin anew. */
-  while (is_polling (ctx) && aio_context_compute_timeout (ctx) != 0)
+  while (aio_polling_is_on (ctx) && aio_context_compute_timeout (ctx) != 0)
     leave_poll_mode (ctx);
   aio_context_leave (ctx, outer);
   /* A nested poll() may have run what the caller of the iteration waits for. */

@@ -207,6 +207,45 @@ begun_in_another_prepare (Driver *d)
   producer_stop (&producer);
 }
 
+/* D8: poll mode is left on for a timer that is due, which another thread disarms before the timeout is computed. */
+static void
+disarm_and_event (gpointer data)
+{
+  AioTimer **timer = data;
+
+  aio_timer_del (*timer);
+  producer_event (sleeper); /* which kicks nobody, for it is polled */
+}
+
+static void
+disarmed_after_prepare (Driver *d)
+{
+  Producer producer;
+  AioTimer *due, *backstop;
+  int fired = 0;
+  gboolean reached;
+
+  producer_start (&producer, d);
+  sleeper = &producer;
+  backstop = driver_deadline_new (d, G_GINT64_CONSTANT (5000000000), &fired);
+  for (guint i = 0; i < 3; i++) /* a file descriptor that is new to GLib wakes it once */
+    g_main_context_iteration (d->main_context, FALSE);
+  producer_enter_poll_mode (&producer);
+  due = driver_deadline_new (d, 0, &fired);
+  while (aio_context_compute_timeout (d->ctx) != 0)
+    ;
+  aio_context_accept (d->ctx, FALSE); /* that it was armed */
+  driver_interleave (d, AIO_POINT_GS_PREPARE_BEFORE_TIMEOUT, 0, disarm_and_event, &due, &reached);
+  for (guint i = 0; i < 3 && producer.served < 2; i++)
+    g_main_context_iteration (d->main_context, TRUE);
+  g_assert_true (reached);
+  g_assert_cmpint (producer.served, ==, 2);
+  g_assert_cmpint (fired, ==, 0);
+  aio_timer_free (due);
+  aio_timer_free (backstop);
+  producer_stop (&producer);
+}
+
 /* A poll nested in prepare has run what the caller of the iteration waits for. */
 static void
 poll_nested (Producer *producer)
@@ -283,6 +322,7 @@ add_tests (void)
   driver_add_for (DRIVER_ATTACHED, "polling-glib", "D2-found-at-end-then-held-back", found_at_end_then_held_back);
   driver_add_for (DRIVER_ATTACHED, "polling-glib", "D8-no-poll-mode-asleep", no_poll_mode_asleep);
   driver_add_for (DRIVER_GLIB, "polling-glib", "A7-D8-begun-in-another-prepare", begun_in_another_prepare);
+  driver_add_for (DRIVER_GLIB, "polling-glib", "D8-disarmed-after-prepare", disarmed_after_prepare);
   driver_add_for (DRIVER_GLIB, "polling-glib", "run-in-prepare", run_in_prepare);
   driver_add_for (DRIVER_POLL | DRIVER_MIXED, "polling-glib", "D9-busy-loop", busy_loop_stays_in_poll_mode);
 }

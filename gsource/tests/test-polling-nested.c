@@ -438,6 +438,65 @@ disable (Producer *producer)
   aio_context_disable_external (producer->d->ctx);
 }
 
+/*
+ * A wait nested in the end of one has poll mode begin anew, finds what is held back from then on, and returns with nothing
+ * to show for it. Whom it has begun is told before the outer one sleeps.
+ */
+static void
+poll_then_find_nothing (Producer *producer)
+{
+  Producer *held = producer->other;
+
+  if (producer->data-- <= 0)
+    return;
+  held->event = TRUE;
+  held->on_poll = disable;
+  g_assert_false (driver_poll (producer->d->ctx, TRUE));
+  g_assert_true (producer->d->ctx->poll_started);
+}
+
+static void
+event_that_needs_no_kick (gpointer data)
+{
+  producer_event (data);
+}
+
+static void
+an_end_has_poll_mode_begin_anew (Driver *d)
+{
+  Producer first, producer, held;
+  AioTimer *backstop;
+  gboolean reached;
+  int fired = 0;
+
+  producer_start (&first, d);
+  producer_start (&producer, d);
+  producer_init (&held, d);
+  held.funcs.external = TRUE;
+  producer_watch (&held);
+  producer_enter_poll_mode (&first);
+  producer_set_ns (&first, 100000);
+  backstop = driver_deadline_new (d, 5000000000, &fired);
+  producer.other = &held;
+  producer.data = 1;
+  producer.on_end = poll_then_find_nothing;
+  driver_interleave (d, AIO_POINT_POLL_BEFORE_WAIT, 1, event_that_needs_no_kick, &first, &reached);
+  for (guint i = 0; i < 3 && first.served < 2; i++)
+    driver_poll (d->ctx, TRUE);
+  g_assert_true (reached);
+  g_assert_cmpint (producer.data, <=, 0);
+  g_assert_cmpint (first.served, ==, 2);
+  g_assert_cmpint (fired, ==, 0);
+  aio_timer_free (backstop);
+  held.on_poll = NULL;
+  g_assert_true (aio_context_enable_external (d->ctx, NULL));
+  driver_settle (d);
+  driver_assert_polling_at_rest (d);
+  producer_stop (&held);
+  producer_stop (&producer);
+  producer_stop (&first);
+}
+
 static void
 external_is_held_back_after_the_find (Driver *d)
 {
@@ -529,6 +588,7 @@ static void
 add_tests (void)
 {
   driver_add ("polling-nested", "D8-an-end-does-not-sleep-over-another", an_end_does_not_sleep_over_another);
+  driver_add ("polling-nested", "D8-an-end-has-poll-mode-begin-anew", an_end_has_poll_mode_begin_anew);
   driver_add ("polling-nested", "C1-ready-is-not-nested", ready_is_not_nested);
   driver_add ("polling-nested", "C1-read-is-nested-so-deep", read_is_nested_so_deep);
   driver_add ("polling-nested", "C2-found-once", found_once);

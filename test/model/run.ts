@@ -308,8 +308,8 @@ class Run {
     }
     // The notifier, which can be closed while it is watched, is in the way of nobody who is called by that.
     if (!slot.notifier && slot.model.handler) this.#unhandle(slot);
-    // Its pollEnd has set another, or closed the context.
-    if (!slot.notifier && (slot.model.handler || this.#model.closed)) return;
+    // Its pollEnd has set another, or closed the file descriptor, or the context.
+    if (!slot.notifier && (slot.model.handler || !slot.model.isOpen || this.#model.closed)) return;
     const old = slot.notifier ? this.#model.handlers.set(slot.model, null) : null;
     const { notifier } = slot;
     this.#call(() => {

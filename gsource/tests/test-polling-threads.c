@@ -10,6 +10,7 @@ typedef struct {
   Producer *producers;
   guint n;
   int stop;
+  guint rounds; /* of the meddler */
 } Meddler;
 
 static void
@@ -40,6 +41,7 @@ meddle (gpointer data)
       else
         g_assert_true (aio_context_set_poll_params (m->d->ctx, 20000 + i % 7, 2, i % 2, NULL));
       (void) aio_context_poll_disabled (m->d->ctx);
+      __atomic_store_n (&m->rounds, i + 1, __ATOMIC_RELAXED);
     }
 }
 
@@ -47,14 +49,14 @@ static void
 functions_replaced_by_another_thread (Driver *d)
 {
   Producer producers[4];
-  Meddler meddler = { d, producers, 4, 0 };
+  Meddler meddler = { .d = d, .producers = producers, .n = 4 };
   pthread_t thread;
 
   driver_set_poll_params (d, 20000);
   for (guint i = 0; i < 4; i++)
     producer_start (&producers[i], d);
   thread = driver_thread_start (meddle, &meddler);
-  for (guint i = 0; i < 300; i++)
+  for (guint i = 0; i < 300 || __atomic_load_n (&meddler.rounds, __ATOMIC_RELAXED) < 300; i++)
     {
       Producer *producer = &producers[i % 4];
 
@@ -102,7 +104,7 @@ static void
 handlers_of_another_thread (Driver *d)
 {
   Producer producers[4], own;
-  Meddler meddler = { d, producers, 4, 0 };
+  Meddler meddler = { .d = d, .producers = producers, .n = 4 };
   pthread_t thread;
 
   producer_start (&own, d);

@@ -296,8 +296,8 @@ a_thousand_timeouts (Driver *d)
       g_assert_cmpint (took, >=, timeout);
       late += took > timeout + 2 * MS;
     }
-  /* None is early; late is one that the machine had no time for, which are not most of them. */
-  g_assert_cmpuint (late, <, 500);
+  /* None is early; late is one that the machine had no time for, which are few. */
+  g_assert_cmpuint (late, <, 200 * driver_slowdown ());
   g_assert_cmpuint (driver_stats (d).waits, ==, 1000);
   g_assert_cmpuint (driver_stats (d).zero_waits, ==, 0);
   /* The kernel was told the whole time. */

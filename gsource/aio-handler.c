@@ -262,7 +262,8 @@ call_with_fd (AioHandler *handler, GCallback func)
  * %AIO_HANDLER_MAX_DEPTH deep; beyond that its file descriptor is left out of the nested wait.
  *
  * Remove the handler before the file descriptor is closed. If it is closed first, poll(2) tells, and the
- * handler dies with `EBADF` through its @error callback; io_uring keeps the file open and tells once it was ready.
+ * handler dies with `EBADF` through its @error callback. epoll(7) tells of regular files and directories alone. io_uring
+ * keeps the file open, and tells once it was ready.
  *
  * Any thread; a removal by another thread than home may race with one last call. The original's
  * `aio_set_fd_handler`. Fails with %AIO_ERROR_SYSTEM and `EBADF` if @fd is not open, with

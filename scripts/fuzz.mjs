@@ -38,6 +38,8 @@ const silenceOfOneMs = silenceMs / 4;
 
 const staged = values.asan ? stage() : { folder: '.', env: {} };
 const children = new Set();
+/** Those that try what is being made smaller. Ended before their time they would count as failures. */
+const candidates = new Set();
 const start = performance.now();
 let [sequences, cpuMs, stopping, failed] = [0, 0, false, false];
 
@@ -51,8 +53,12 @@ function randomSeed() {
   return Math.floor(Math.random() * 2 ** 32) | 0;
 }
 
-// Gives how it ended, or '' if it ended well; and the failure that it has told of.
-function runChild(cell, args, { input = '', output = 'ignore', silence = silenceMs, onMessage } = {}) {
+// Gives how it ended, or '' if it ended well; and what it has said to stderr.
+function runChild(
+  cell,
+  args,
+  { input = '', output = 'ignore', silence = silenceMs, isCandidate = false, onMessage } = {},
+) {
   const child = spawn(
     process.execPath,
     ['--expose-gc', '--enable-source-maps', 'dist/test/model/fuzz.js', ...cell.split(','), ...args],
@@ -60,9 +66,11 @@ function runChild(cell, args, { input = '', output = 'ignore', silence = silence
       cwd: staged.folder,
       env: { ...process.env, G_DEBUG: 'fatal-criticals', MALLOC_PERTURB_: '165', ...staged.env },
       stdio: ['pipe', output, 'pipe', 'pipe'],
+      detached: isCandidate, // out of Ctrl-C's reach
     },
   );
-  children.add(child);
+  const siblings = isCandidate ? candidates : children;
+  siblings.add(child);
   let [errors, rest, hangs] = ['', '', false];
   const hang = () => {
     hangs = true;
@@ -81,7 +89,7 @@ function runChild(cell, args, { input = '', output = 'ignore', silence = silence
   return new Promise((resolve) => {
     child.once('close', (code, signal) => {
       clearTimeout(watchdog);
-      children.delete(child);
+      siblings.delete(child);
       const how = hangs ? 'it hangs' : (signal ?? (code === 0 ? '' : `exit status ${code}`));
       resolve({ how, errors });
     });
@@ -101,6 +109,7 @@ async function shrink(cell, seed, run) {
     const { how, errors } = await runChild(cell, ['program'], {
       input: JSON.stringify(program),
       silence: silenceOfOneMs,
+      isCandidate: true,
     });
     if (how !== '') throw new Error(`${how}\n${errors}`);
   });
@@ -142,7 +151,12 @@ async function work(job) {
   }
 }
 
+// What was found is still made smaller; a second signal ends that, too.
 function stop() {
+  if (stopping) {
+    for (const child of candidates) child.kill('SIGKILL');
+    process.exit(1);
+  }
   stopping = true;
   for (const child of children) child.kill();
 }
@@ -161,7 +175,10 @@ if (values.path !== undefined) {
   failed = how !== '';
 } else {
   process.on('SIGINT', stop).on('SIGTERM', stop);
-  const timer = values.minutes === undefined ? undefined : setTimeout(stop, Number(values.minutes) * 60_000);
+  const timer =
+    values.minutes === undefined
+      ? undefined
+      : setTimeout(() => stopping || stop(), Number(values.minutes) * 60_000);
   const progress = setInterval(summary, 60_000);
   await Promise.all(Array.from({ length: Number(values.jobs) }, (_, job) => work(job)));
   clearTimeout(timer);

@@ -91,6 +91,10 @@ export function compare({ hazards, untestable, waiting }, tests, built = isThere
   const testsOf = new Map(hazards.map(({ id }) => [id, []]));
   const problems = [];
   if (testsOf.size < hazards.length) problems.push('an id is there twice');
+  const last = new Map(hazards.map(({ id }) => [id[0], Number(id.slice(1))]));
+  for (const [section, number] of last)
+    for (let i = 1; i < number; i++)
+      if (!testsOf.has(`${section}${i}`)) problems.push(`${section}${i} is not on the page`);
   for (const test of tests)
     for (const id of new Set(test.match(hazardId)))
       if (testsOf.has(id)) testsOf.get(id).push(test);

@@ -4,7 +4,7 @@
 // the program in it and how to run it again. What it has learned is kept in build-fuzz/corpus; it begins with that
 // and with gsource/tests/fuzz/corpus and programs.txt.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -94,13 +94,14 @@ export function replayCorpus() {
 export async function fuzz({ seconds, jobs, progress = () => {} }) {
   mkdirSync(learned, { recursive: true });
   mkdirSync(findings, { recursive: true });
-  const before = new Set(readdirSync(findings));
+  const start = Date.now();
   const children = [];
   let stopped = false;
   const stop = () => {
     stopped = true;
+    for (const child of children) child.kill('SIGINT');
   };
-  process.on('SIGINT', stop); // which the children get as well
+  process.on('SIGINT', stop).on('SIGTERM', stop);
   const results = Array.from({ length: jobs }, async (_, job) => {
     const args = [
       ...[...limits, '-reload=5', '-print_final_stats=1', `-artifact_prefix=${findings}/`],
@@ -123,19 +124,19 @@ export async function fuzz({ seconds, jobs, progress = () => {} }) {
     const failed = (await ended) !== 0 && !stopped;
     if (failed) {
       console.error(log.slice(-200).join('\n'));
-      for (const other of children) if (other !== child) other.kill('SIGINT');
-      stopped = true;
+      stop();
     }
     return { runs, failed };
   });
   const done = await Promise.all(results);
-  process.off('SIGINT', stop);
+  process.off('SIGINT', stop).off('SIGTERM', stop);
   return {
     runs: done.reduce((sum, { runs }) => sum + runs, 0),
     failed: done.some(({ failed }) => failed),
+    // A name is that of the contents, and so may be there from another time.
     found: readdirSync(findings)
-      .filter((name) => !before.has(name))
-      .map((name) => path.join(findings, name)),
+      .map((name) => path.join(findings, name))
+      .filter((file) => !file.endsWith('.min') && statSync(file).mtimeMs >= start),
   };
 }
 
@@ -144,6 +145,7 @@ export function report(file) {
   const small = `${file}.min`;
   const cut = ['-minimize_crash=1', '-max_total_time=60', `-exact_artifact_path=${small}`];
   console.log(`\nfound: ${file}`);
+  rmSync(small, { force: true });
   // What hangs would do so each time.
   if (!path.basename(file).startsWith('timeout-'))
     spawnSync(target, [...limits, ...cut, file], { env, stdio: 'ignore' });

@@ -3,6 +3,9 @@
 // It is an acceptor: where an order is no contract (which of several ready handlers comes first) it takes any, and where
 // one is (bottom halves and timers are FIFO, `read` comes before `write`) it takes that one alone. When a pass goes on
 // from one phase to the next it tells what should have been called and was not.
+//
+// The rules are in files of their own, each with its sentence at the top: passes.ts (what a pass is, and how they nest),
+// bottom-halves.ts, timers.ts, handlers.ts and polling.ts. watched.ts has what the last two are about.
 import { BottomHalves } from './bottom-halves.js';
 import { Handlers } from './handlers.js';
 import { Passes } from './passes.js';

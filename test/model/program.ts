@@ -29,11 +29,11 @@ export interface Handler {
 
 /** One operation. An index of {@link own} means what the script belongs to. */
 export type Op =
-  | { readonly do: 'schedule' | 'idle' | 'cancel' | 'call' | 'close bh'; readonly bh: number }
+  | { readonly do: BottomHalfOp; readonly bh: number }
   | { readonly do: 'oneshot'; readonly script: Script }
-  | { readonly do: 'mod' | 'after' | 'every' | 'anticipate'; readonly timer: number; readonly ms: number }
-  | { readonly do: 'del' | 'free'; readonly timer: number }
-  | { readonly do: 'advance' | 'set clock'; readonly clock: number; readonly ms: number }
+  | { readonly do: ArmOp; readonly timer: number; readonly ms: number }
+  | { readonly do: DisarmOp; readonly timer: number }
+  | { readonly do: ClockOp; readonly clock: number; readonly ms: number }
   | { readonly do: 'handle'; readonly fd: number; readonly handler: Handler }
   | { readonly do: 'functions'; readonly fd: number; readonly none: boolean }
   | { readonly do: FdOp; readonly fd: number }
@@ -41,11 +41,25 @@ export type Op =
   | { readonly do: PassOp; readonly blocking: boolean; readonly catches: boolean }
   | { readonly do: PlainOp };
 
-type FdOp = 'unhandle' | 'feed' | 'drain' | 'fill' | 'empty' | 'event' | 'hang up' | 'close fd' | 'reopen';
-type PassOp = 'poll' | 'iterate' | 'dispatch' | 'bhPoll';
-type PlainOp = 'disable' | 'enable' | 'undo' | 'notify' | 'pending' | 'throw' | 'close';
+export type BottomHalfOp = 'schedule' | 'idle' | 'cancel' | 'call' | 'close bh';
+type ArmOp = 'mod' | 'after' | 'every' | 'anticipate';
+type DisarmOp = 'del' | 'free';
+export type TimerOp = ArmOp | DisarmOp;
+export type ClockOp = 'advance' | 'set clock';
+export type FdOp =
+  'unhandle' | 'feed' | 'drain' | 'fill' | 'empty' | 'event' | 'hang up' | 'close fd' | 'reopen';
+export type PassOp = 'poll' | 'iterate' | 'dispatch' | 'bhPoll';
+export type ExternalOp = 'disable' | 'enable' | 'undo';
+export type PlainOp = ExternalOp | 'notify' | 'pending' | 'throw' | 'close';
 
 export const own = -1;
+
+/** What an index of a program means, other than {@link own}. */
+export function at<T>(list: readonly T[], index: number): T {
+  const item = list[index];
+  if (item === undefined) throw new RangeError(`no item ${String(index)}`);
+  return item;
+}
 
 export interface Program {
   /** For how long a wait may poll at first, in nanoseconds. */

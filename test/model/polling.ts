@@ -18,6 +18,8 @@ export class Polling implements Part {
     this.#handlers.expectUsable(handler, 'poll');
     expect(handler.busy === 0, `poll of ${handler.name} is called inside of its own polling`);
     this.#passes.expectBefore(`poll of ${handler.name}`);
+    // A ring may have been looked at before, in memory.
+    this.#passes.looks++;
     handler.owed = false;
   }
 

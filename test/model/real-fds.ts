@@ -61,6 +61,10 @@ export class RealFds {
 
   #reopen(slot: Slot): void {
     const { model } = this.#calls;
+    // The notifier, which can be closed while it is watched, is in the way of nobody who is called by that.
+    if (slot.model.isOpen && !slot.notifier && slot.model.handler) this.#handlers.remove(slot);
+    // Its pollEnd may have closed the context, or the file descriptor, or have set another handler.
+    if (model.closed) return;
     if (!slot.model.isOpen) {
       // Its handler, if it still has one, watches what has its number from now on, or the old file, or nothing.
       if (slot.model.handler) this.#calls.count('reopened while watched');
@@ -69,10 +73,7 @@ export class RealFds {
       model.handlers.openFd(slot.model, slot.events);
       return;
     }
-    // The notifier, which can be closed while it is watched, is in the way of nobody who is called by that.
-    if (!slot.notifier && slot.model.handler) this.#handlers.remove(slot);
-    // Its pollEnd has set another, or closed the file descriptor, or the context.
-    if (!slot.notifier && (slot.model.handler || !slot.model.isOpen || model.closed)) return;
+    if (!slot.notifier && slot.model.handler) return;
     const old = slot.notifier ? model.handlers.set(slot.model, null) : null;
     const { notifier } = slot;
     this.#calls.call(() => {

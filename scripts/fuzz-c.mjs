@@ -99,7 +99,7 @@ export async function fuzz({ seconds, jobs, progress = () => {} }) {
   let stopped = false;
   const stop = () => {
     stopped = true;
-    for (const child of children) child.kill('SIGINT');
+    for (const child of children) child.kill('SIGTERM'); // a shell may have had them ignore SIGINT
   };
   process.on('SIGINT', stop).on('SIGTERM', stop);
   const results = Array.from({ length: jobs }, async (_, job) => {

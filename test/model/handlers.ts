@@ -118,6 +118,9 @@ export class Handlers implements Part {
   begins(frame: Frame): void {
     frame.heldBack = this.disabled > 0;
     if (!frame.looks || this.#passes.closed) return;
+    // It forgets what the outer pass has found, and not called.
+    if (frame.kind === 'iteration' && this.#passes.frames.length > 1)
+      for (const handler of this.all) handler.missed = false;
     // One that is being called may go on with what was found before.
     for (const { fd, depth, dyingIn } of this.all) if (depth === 0 && !dyingIn) fd.look();
     for (const handler of this.all) {

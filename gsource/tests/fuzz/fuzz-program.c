@@ -317,7 +317,9 @@ fuzz_polls_ring (struct io_uring *ring)
 {
   AioContext *ctx = fuzz.turn && fuzz.turn->c ? fuzz.turn->c->raw : NULL;
 
-  return ctx && ctx->fdmon_uring && ring == &ctx->fdmon_uring->ring && fuzz.turn->c != fuzz.closing;
+  /* One that has failed waits for nothing but its requests, which are cancelled. */
+  return ctx && ctx->fdmon_uring && ring == &ctx->fdmon_uring->ring && !ctx->fdmon_uring->failed
+         && fuzz.turn->c != fuzz.closing;
 }
 
 void

@@ -480,7 +480,8 @@ uring_wait (AioContext *ctx, gint64 timeout_ns, gboolean *notifier_ready)
   if (mon->failed)
     {
       aio_fdmon_choose (ctx);
-      return aio_context_fdmon (ctx)->wait (ctx, aio_wait_remaining (deadline), notifier_ready);
+      /* The end of the ring has completed its requests. */
+      return aio_context_fdmon (ctx)->wait (ctx, ctx->completed.head ? 0 : aio_wait_remaining (deadline), notifier_ready);
     }
   *notifier_ready = mon->notifier.ready;
   if (mon->wall_clock.ready)

@@ -65,9 +65,12 @@ wait (AioContext *ctx, gint64 *timeout_ns, Seen before, gboolean *notifier_ready
   aio_context_apply_changes (ctx);
   aio_context_apply_external (ctx);
   aio_fdmon_choose (ctx);
-  /* Who is not held back any more may have been found ready before; the notification of that may be accepted by now. */
-  if (ctx->ready.head || ctx->n_accepted != before.n_accepted || aio_context_n_callbacks (ctx) != before.n_callbacks
-      || aio_polling_is_on (ctx) || aio_context_is_closed (ctx))
+  /*
+   * Who is not held back any more may have been found ready before; the notification of that may be accepted by now. A
+   * ring that has failed has completed its requests.
+   */
+  if (ctx->ready.head || ctx->completed.head || ctx->n_accepted != before.n_accepted
+      || aio_context_n_callbacks (ctx) != before.n_callbacks || aio_polling_is_on (ctx) || aio_context_is_closed (ctx))
     *timeout_ns = 0;
   timeout = *timeout_ns;
   if (timeout == 0 && atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) == 0

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "aio-context-private.h"
 #include "aio-fdmon-uring-private.h"
-#include "driver.h"
+#include "producer.h"
 #include "shims.h"
 
 #include <errno.h>
@@ -386,6 +386,42 @@ ended_by_a_ring_that_fails (Driver *d)
   ended_by (d, fail_ring);
 }
 
+/* Nothing else is ready: what the end of the ring completes is not slept over. */
+static void
+complete_in_a_wait (Driver *d, guint refusals)
+{
+  int fd = eventfd (0, EFD_CLOEXEC), fired = 0;
+  Request r = request_on (d, fd);
+  AioTimer *backstop = driver_deadline_new (d, G_GINT64_CONSTANT (5000000000), &fired);
+
+  add (&r);
+  driver_turn_blind (d, FALSE);
+  g_assert_cmpint (r.prepared, ==, 1);
+  shim_start ();
+  shim_fail (SHIM_URING_ENTER, EBADF, 0, refusals);
+  d->ctx->fdmon_uring->failed = refusals == 0;
+  for (guint i = 0; i < 3 && r.completed == 0; i++)
+    driver_turn_blind (d, TRUE);
+  shim_stop ();
+  g_assert_cmpint (r.completed, ==, 1);
+  g_assert_cmpint (r.res, ==, -ECANCELED);
+  g_assert_cmpint (fired, ==, 0);
+  aio_timer_free (backstop);
+  close (fd);
+}
+
+static void
+completed_by_a_wait_that_is_refused (Driver *d)
+{
+  complete_in_a_wait (d, 1);
+}
+
+static void
+completed_by_a_wait_after_the_ring_has_failed (Driver *d)
+{
+  complete_in_a_wait (d, 0);
+}
+
 /* More of them than there are SQEs for their cancellations. */
 static void
 ended_on_a_small_ring (Driver *d)
@@ -475,6 +511,8 @@ add_tests (void)
   add_case (DRIVER_ANY, "ended-by-the-last-reference", ended_by_the_last_reference);
   add_case (DRIVER_POLL, "ended-on-another-thread", ended_on_another_thread);
   add_case (DRIVER_ANY, "ended-by-a-ring-that-fails", ended_by_a_ring_that_fails);
+  add_case (DRIVER_POLL, "completed-by-a-wait-that-is-refused", completed_by_a_wait_that_is_refused);
+  add_case (DRIVER_ANY, "completed-by-a-wait-after-the-ring-has-failed", completed_by_a_wait_after_the_ring_has_failed);
   add_case (DRIVER_ANY, "F6-ended-on-a-small-ring", ended_on_a_small_ring);
   add_case (DRIVER_ANY, "ended-where-none-can-be-cancelled", ended_where_none_can_be_cancelled);
   add_case (DRIVER_ANY, "F14-a-child-ends-its-own", a_child_ends_its_own);

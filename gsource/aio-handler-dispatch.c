@@ -6,24 +6,35 @@
 
 /* Handlers that were found ready, and the calls of their callbacks. Home thread. */
 
+/* At the end; or at the beginning, behind others of that kind, if it was passed over. */
 static void
-ready_append (AioReadyList *ready, AioHandler *handler)
+ready_insert (AioReadyList *ready, AioHandler *handler)
 {
+  AioHandler *before = handler->passed_over ? ready->passed_over : ready->tail;
+  AioHandler *after = before ? before->next_ready : ready->head;
+
   handler->queued = TRUE;
-  handler->late = TRUE;
-  handler->prev_ready = ready->tail;
-  handler->next_ready = NULL;
-  if (ready->tail)
-    ready->tail->next_ready = handler;
+  handler->late = !handler->passed_over;
+  handler->prev_ready = before;
+  handler->next_ready = after;
+  if (before)
+    before->next_ready = handler;
   else
     ready->head = handler;
-  ready->tail = handler;
+  if (after)
+    after->prev_ready = handler;
+  else
+    ready->tail = handler;
+  if (handler->passed_over)
+    ready->passed_over = handler;
 }
 
 static void
 ready_remove (AioReadyList *ready, AioHandler *handler)
 {
   handler->queued = FALSE;
+  if (handler == ready->passed_over)
+    ready->passed_over = handler->prev_ready;
   if (handler->prev_ready)
     handler->prev_ready->next_ready = handler->next_ready;
   else
@@ -41,7 +52,7 @@ update_queued (AioContext *ctx, AioHandler *handler)
   gboolean ready = handler->revents || (handler->polling && handler->polling->found && !handler->held_back);
 
   if (ready && !handler->queued)
-    ready_append (&ctx->ready, handler);
+    ready_insert (&ctx->ready, handler);
   else if (!ready && handler->queued)
     ready_remove (&ctx->ready, handler);
 }
@@ -91,8 +102,11 @@ aio_context_forget_ready (AioContext *ctx)
   for (handler = ctx->ready.head; handler; handler = next)
     {
       next = handler->next_ready;
-      if (!(handler->revents & G_IO_NVAL))
-        aio_handler_set_ready (ctx, handler, 0);
+      if (handler->revents & G_IO_NVAL)
+        continue;
+      aio_handler_set_ready (ctx, handler, 0);
+      /* Its turn had come: or the one whose callback asks again would be the first again, each time. */
+      handler->passed_over = !handler->queued && !handler->late;
     }
 }
 
@@ -219,6 +233,7 @@ aio_context_dispatch_ready (AioContext *ctx)
       gushort revents = handler->revents;
 
       ready_remove (&ctx->ready, aio_handler_ref (handler));
+      handler->passed_over = FALSE;
       handler->revents = 0;
       if (handler->polling)
         aio_polling_note_dispatch (ctx, handler, block_ns);

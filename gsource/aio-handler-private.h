@@ -44,6 +44,7 @@ struct _AioHandler {
   guint8 always_ready : 1; /* epoll refuses it: a regular file or a directory, which never blocks */
   guint8 queued : 1;       /* in the ready list */
   guint8 late : 1;         /* since the last dispatch began */
+  guint8 passed_over : 1;  /* a dispatch has left it out, as it was to be found anew in a callback before its turn */
   guint8 walk_mark : 1;    /* while monitored: the context's, once a walk has come to it */
   guint8 to_arm : 1;       /* the io_uring monitor has to give it a poll in the ring */
   guint index;             /* in the arrays of the poll monitor; in io_uring's of those to arm */
@@ -78,7 +79,7 @@ AioHandler *aio_context_get_handler (AioContext *ctx, guint fd);
 
 /*
  * Home thread, inside a visit: what a monitor's report of @fd with @generation belongs to; NULL if it is gone. Then
- * has_changes tells whether the monitor may only not have been told yet.
+ * n_changes tells whether the monitor may only not have been told yet.
  */
 AioHandler *aio_context_find_handler (AioContext *ctx, int fd, guint32 generation);
 
@@ -91,6 +92,7 @@ void aio_context_free_tables (AioContext *ctx);
 /* Home thread. Handlers that were found ready; those taken off by a nested poll are not run again. */
 typedef struct {
   AioHandler *head, *tail;
+  AioHandler *passed_over; /* the last one that is, which all are in front of the others */
 } AioReadyList;
 
 /* Any thread: as aio_context_set_fd_handler(), aio_context_set_fd_poll(), for functions to be called in a way of their own. */

@@ -327,6 +327,95 @@ nested_iteration_serves_the_same_source (Driver *d)
   driver_close_pair (fds);
 }
 
+/* In each of its calls GLib asks the source anew, and what it had found for others with it: they have their turn. */
+
+static void
+ask_for_more (int fd G_GNUC_UNUSED, gpointer data)
+{
+  Driver *d = data;
+  int priority;
+
+  /* Without the second one GLib would keep its references to what is pending. */
+  if (g_main_context_pending (d->main_context))
+    g_main_context_prepare (d->main_context, &priority);
+}
+
+/* Ready as a file descriptor is: when it is checked, not when it is prepared. */
+
+static gboolean
+other_prepare (GSource *source G_GNUC_UNUSED, int *timeout_ms)
+{
+  *timeout_ms = 0;
+  return FALSE;
+}
+
+static gboolean
+other_check (GSource *source G_GNUC_UNUSED)
+{
+  return TRUE;
+}
+
+static gboolean
+other_dispatch (GSource *source G_GNUC_UNUSED, GSourceFunc callback G_GNUC_UNUSED, gpointer data G_GNUC_UNUSED)
+{
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+iterate_for_another (int fd G_GNUC_UNUSED, gpointer data)
+{
+  static GSourceFuncs funcs = { .prepare = other_prepare, .check = other_check, .dispatch = other_dispatch };
+  Driver *d = data;
+  GSource *source = g_source_new (&funcs, sizeof (GSource));
+
+  g_source_set_priority (source, G_PRIORITY_HIGH);
+  g_source_attach (source, d->main_context);
+  g_main_context_iteration (d->main_context, FALSE);
+  g_source_destroy (source);
+  g_source_unref (source);
+}
+
+static void
+others_have_their_turn (Driver *d, AioHandlerFunc read)
+{
+  enum {
+    N = 4
+  };
+  int undrained[2], fds[N][2], reads = 0;
+
+  driver_pipe (undrained);
+  driver_write_byte (undrained[1]);
+  driver_watch (d, undrained[0], read, d);
+  for (guint i = 0; i < N; i++)
+    {
+      driver_pipe (fds[i]);
+      driver_write_byte (fds[i][1]);
+      driver_watch (d, fds[i][0], driver_count_read_drain, &reads);
+    }
+  for (guint i = 0; i < 3 * N && reads < N; i++)
+    driver_turn (d, FALSE);
+  g_assert_cmpint (reads, ==, N);
+  for (guint i = 0; i < N; i++)
+    {
+      driver_unwatch (d, fds[i][0]);
+      driver_close_pair (fds[i]);
+    }
+  driver_unwatch (d, undrained[0]);
+  driver_close_pair (undrained);
+}
+
+static void
+others_beside_one_that_asks_for_more (Driver *d)
+{
+  others_have_their_turn (d, ask_for_more);
+}
+
+static void
+others_beside_one_that_iterates_for_another (Driver *d)
+{
+  others_have_their_turn (d, iterate_for_another);
+}
+
 /* C6: a program that lives in a callback */
 
 static int
@@ -471,6 +560,9 @@ add_tests (void)
               scheduled_after_a_nested_turn_runs_in_the_next);
   driver_add_for (DRIVER_ATTACHED, "nesting", "C5-nested-iteration-serves-the-same-source",
                   nested_iteration_serves_the_same_source);
+  driver_add_for (DRIVER_GLIB, "nesting", "others-beside-one-that-asks-for-more", others_beside_one_that_asks_for_more);
+  driver_add_for (DRIVER_GLIB, "nesting", "others-beside-one-that-iterates-for-another",
+                  others_beside_one_that_iterates_for_another);
   driver_add ("nesting", "C6-removed-handlers-are-freed-inside-a-callback",
               removed_handlers_are_freed_inside_a_callback);
   driver_add ("nesting", "C6-removed-by-another-thread-are-freed-inside-a-callback",

@@ -458,7 +458,8 @@ poll_handlers (AioContext *ctx, const AioPollingPass *pass, gint64 until_ns)
          && atomic_load_explicit (&ctx->poll_ns, memory_order_relaxed) > 0)
     {
       found = look (ctx, begin_and_ask);
-      if (now_ns () >= until_ns)
+      /* One of the functions may have armed a timer. */
+      if (now_ns () >= until_ns || aio_context_timer_timeout (ctx) == 0)
         break;
     }
   return found;

@@ -474,6 +474,51 @@ idle_while_it_is_asked (Driver *d)
   producer_stop (&other);
 }
 
+/* The time that is left is looked at anew. */
+static AioTimer *timer_to_arm;
+
+static void
+arm (Producer *producer)
+{
+  AioClock *clock = aio_clock_get (AIO_CLOCK_REALTIME);
+
+  if (producer->data++ == 0)
+    aio_timer_mod_ns (timer_to_arm, aio_clock_get_ns (clock) + 1000 * US);
+}
+
+static void
+timer_armed_by (Driver *d, gboolean in_begin)
+{
+  Producer producer;
+  gint64 start;
+  int fired = 0;
+
+  producer_start (&producer, d);
+  producer_enter_poll_mode (&producer);
+  aio_context_prepare (d->ctx); /* which ends poll mode */
+  producer_set_ns (&producer, 3 * SECOND);
+  timer_to_arm = driver_deadline_new (d, 3600 * SECOND, &fired);
+  *(in_begin ? &producer.on_begin : &producer.on_poll) = arm;
+  start = g_get_monotonic_time ();
+  while (fired == 0)
+    driver_poll (d->ctx, TRUE);
+  g_assert_cmpint (g_get_monotonic_time () - start, <, 2000000);
+  aio_timer_free (timer_to_arm);
+  producer_stop (&producer);
+}
+
+static void
+timer_armed_in_begin (Driver *d)
+{
+  timer_armed_by (d, TRUE);
+}
+
+static void
+timer_armed_in_poll (Driver *d)
+{
+  timer_armed_by (d, FALSE);
+}
+
 static void
 add_tests (void)
 {
@@ -485,6 +530,8 @@ add_tests (void)
   driver_add_for (polls, "polling-time", "D7-parameters-set-while-polled", parameters_set_while_polled);
   driver_add_for (polls, "polling-time", "polls-for-ever", polls_for_ever);
   driver_add ("polling-time", "time-is-counted-once", time_is_counted_once);
+  driver_add_for (DRIVER_POLL, "polling-time", "timer-armed-in-begin", timer_armed_in_begin);
+  driver_add_for (DRIVER_POLL, "polling-time", "timer-armed-in-poll", timer_armed_in_poll);
   driver_add_for (DRIVER_POLL, "polling-time", "clock-stands", clock_stands);
   driver_add_for (DRIVER_POLL, "polling-time", "D6-idle", idle);
   driver_add_for (DRIVER_POLL, "polling-time", "D6-idle/need-wait", idle_with_need_wait);

@@ -73,7 +73,7 @@ struct _AioContext {
   _Atomic guint n_handlers;                     /* stored under list_lock, loaded by any */
   AioHandler *changes;                          /* list_lock: handlers added or deleted that the monitor has not seen */
   AioHandler **changes_tail;                    /* list_lock */
-  _Atomic gboolean has_changes;                 /* stored under list_lock, loaded by home */
+  _Atomic guint n_changes;                      /* how many; stored under list_lock, loaded by home */
 
   _Atomic guint external_disable_cnt; /* any */
   gboolean external_held_back;        /* home: what the handlers were last told of it */

@@ -171,7 +171,7 @@ collect (AioContext *ctx, const struct epoll_event *events, int n)
       else if ((handler = aio_context_find_handler (ctx, (guint32) data, data >> 32)))
         aio_handler_set_ready (ctx, handler, events[i].events);
       /* With changes it may only not be removed from the set yet. */
-      else if (!atomic_load_explicit (&ctx->has_changes, memory_order_acquire))
+      else if (!atomic_load_explicit (&ctx->n_changes, memory_order_acquire))
         ctx->fdmon_epoll.stale = TRUE;
     }
   aio_context_leave_visit (ctx);

@@ -32,7 +32,7 @@ for_each_monitored (AioContext *ctx, void (*function) (AioContext *ctx, AioHandl
   for (guint fd = 0; fd < aio_context_table_size (ctx); fd++)
     walk_to (ctx, aio_context_get_handler (ctx, fd), function);
   aio_context_leave_visit (ctx);
-  if (!atomic_load_explicit (&ctx->has_changes, memory_order_acquire))
+  if (!atomic_load_explicit (&ctx->n_changes, memory_order_acquire))
     return;
 
   aio_context_lock_lists (ctx);

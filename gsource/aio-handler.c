@@ -86,7 +86,7 @@ note_change (AioContext *ctx, AioHandler *handler)
   handler->next_change = NULL;
   *ctx->changes_tail = handler;
   ctx->changes_tail = &handler->next_change;
-  atomic_store_explicit (&ctx->has_changes, TRUE, memory_order_release);
+  atomic_fetch_add_explicit (&ctx->n_changes, 1, memory_order_release);
 }
 
 /*
@@ -104,13 +104,11 @@ take_change (AioContext *ctx, gboolean *deleted)
     {
       ctx->changes = handler->next_change;
       handler->changed = FALSE;
+      atomic_fetch_sub_explicit (&ctx->n_changes, 1, memory_order_relaxed);
       *deleted = atomic_load_explicit (&handler->deleted, memory_order_relaxed);
     }
   if (!ctx->changes)
-    {
-      ctx->changes_tail = &ctx->changes;
-      atomic_store_explicit (&ctx->has_changes, FALSE, memory_order_relaxed);
-    }
+    ctx->changes_tail = &ctx->changes;
   aio_context_unlock_lists (ctx);
   return handler;
 }
@@ -120,12 +118,14 @@ aio_context_apply_changes (AioContext *ctx)
 {
   AioHandler *handler;
   gboolean deleted;
+  guint n = atomic_load_explicit (&ctx->n_changes, memory_order_acquire);
 
-  if (!atomic_load_explicit (&ctx->has_changes, memory_order_acquire))
+  if (n == 0)
     return;
 
   AIO_SCHEDULE_POINT (ctx, FDMON_BEFORE_UPDATE);
-  while ((handler = take_change (ctx, &deleted)))
+  /* Not what other threads add meanwhile, for they may do so for ever. */
+  for (; n > 0 && (handler = take_change (ctx, &deleted)); n--)
     {
       AIO_SCHEDULE_POINT (ctx, FDMON_CHANGE_TAKEN);
       if (!deleted && !handler->monitored)

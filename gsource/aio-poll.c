@@ -122,7 +122,7 @@ is_quiet (AioContext *ctx)
   return !atomic_load_explicit (&ctx->bh_list, memory_order_relaxed) && !ctx->bh_slice_list && !ctx->ready.head
          && !atomic_load_explicit (&ctx->notified, memory_order_relaxed)
          && !atomic_load_explicit (&ctx->notifier_written, memory_order_relaxed)
-         && !atomic_load_explicit (&ctx->has_changes, memory_order_relaxed)
+         && !atomic_load_explicit (&ctx->n_changes, memory_order_relaxed)
          && atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) == 0 && !aio_context_has_timers (ctx)
          && !aio_uring_has_requests (ctx) && !aio_bh_batch_has_rest (&ctx->bh_batch);
 }

@@ -277,8 +277,11 @@ inline TAKE_CHANGE() { /* take_change() */
 inline APPLY_CHANGES() { /* aio_context_apply_changes() */
     if
     :: has_changes ->
+        n_changes = len(changes);
         do
-        :: true ->
+        :: n_changes == 0 -> break
+        :: n_changes > 0 ->
+            n_changes--;
             TAKE_CHANGE();
             if
             :: h == 0 -> break
@@ -294,7 +297,7 @@ inline APPLY_CHANGES() { /* aio_context_apply_changes() */
     :: else
     fi;
     skip; /* Spin: no jump into a d_step */
-    d_step { h = 0; del = 0 }
+    d_step { h = 0; del = 0; n_changes = 0 }
 }
 
 inline WALK_TO() { /* walk_to() */
@@ -382,7 +385,7 @@ inline FOR_EACH_MONITORED() { /* for_each_monitored() */
 
 active proctype home()
 {
-    byte x = 0, t = 0, h = 0, fd = 0, walks = 0;
+    byte x = 0, t = 0, h = 0, fd = 0, walks = 0, n_changes = 0;
 #if NESTS
     byte outer = 0;
 #endif

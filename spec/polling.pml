@@ -359,7 +359,7 @@ proctype home()
 {
     byte to_apply = 0, to_walk = 0, to_leave = 0, to_dispatch = 0; /* see CALL */
     byte depth = 0, i = 0, due = 0, n_pr = 0;
-    byte h = 0, by = 0, visit = 0, n = 0, at = 0, who = 0, caller = 0;
+    byte h = 0, by = 0, visit = 0, n = 0, at = 0, who = 0, caller = 0, n_changes = 0;
     bool blocking = 0, is_blocking = 0, sleeps = 0, del = 0, was_busy = 0, any = 0, yes = 0, ended = 0;
     bool had_ready = 0, asked_all = 0, polled = 0, success = 0, called_revents = 0, caller_busy = 0;
 
@@ -387,9 +387,11 @@ loop: /* the code of a program, or of a callback */
     fi;
 
 apply: /* aio_context_apply_changes() */
+    n_changes = len(changes);
     do
-    :: has_changes ->
+    :: n_changes > 0 && has_changes ->
         d_step { /* take_change() */
+            n_changes--;
             changes?h;
             changed[h] = 0;
             del = deleted[h];
@@ -461,8 +463,9 @@ apply: /* aio_context_apply_changes() */
             fi;
             h = 0; del = 0; by = 0; was_busy = 0
         }
-    :: !has_changes -> break
+    :: n_changes == 0 || !has_changes -> break
     od;
+    n_changes = 0;
     if
     :: RETURNS(apply, 1, set_applied)
     :: RETURNS(apply, 2, wait_applied)

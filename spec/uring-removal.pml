@@ -484,7 +484,7 @@ proctype thread()
 proctype home()
 {
     byte to_apply = 0, to_reap = 0, to_queue_all = 0, to_submit = 0, to_dispatch = 0; /* see CALL */
-    byte i = 0, h = 0, caller = 0, old = 0, g = 0, res = 0, n_armed = 0, n = 0, expected = 0, n_pr = 0;
+    byte i = 0, h = 0, caller = 0, old = 0, g = 0, res = 0, n_armed = 0, n = 0, expected = 0, n_pr = 0, n_changes = 0;
     bool is_nested = 0, blocking = 0, sleeps = 0, found = 0, with_own = 0, is_full = 0, del = 0, armed = 0;
 
     is_nested = (nested > 0);
@@ -525,9 +525,11 @@ loop: /* the code of a program, of a callback, or of another source's prepare */
     fi;
 
 apply: /* aio_context_apply_changes() */
+    n_changes = len(changes);
     do
-    :: has_changes ->
+    :: n_changes > 0 && has_changes ->
         d_step { /* take_change() */
+            n_changes--;
             changes?h;
             changed[h] = 0;
             del = deleted[h];
@@ -575,8 +577,9 @@ apply: /* aio_context_apply_changes() */
             fi;
             h = 0; del = 0; armed = 0
         }
-    :: !has_changes -> break
+    :: n_changes == 0 || !has_changes -> break
     od;
+    n_changes = 0;
     if
     :: RETURNS(apply, 1, poll_applied)
     :: RETURNS(apply, 2, dispatch_applied)

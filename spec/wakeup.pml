@@ -44,7 +44,7 @@ bool handlers = 0; /* n_handlers != 0: only then does a poll that does not block
 
 /* The work */
 bool bh = 0;  /* bh_list is not empty */
-bool chg = 0; /* has_changes: handlers that the monitor does not know yet */
+bool chg = 0; /* n_changes: handlers that the monitor does not know yet */
 byte tmr = 0; /* a timer: LATER or DUE */
 #define LATER 1
 #define DUE   2

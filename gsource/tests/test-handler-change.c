@@ -288,6 +288,51 @@ removed_by_another_thread_while_it_is_added (Driver *d)
   driver_close_pair (fds);
 }
 
+/* Another thread that changes handlers faster than they are taken note of keeps no pass from its end. */
+
+typedef struct {
+  Driver *d;
+  int fd;
+  int taken;
+} Changes;
+
+static void
+replace_once_more (gpointer data)
+{
+  static const AioFdHandler handler = { .read = driver_count_read_drain };
+  Changes *c = data;
+
+  g_assert_true (aio_context_set_fd_handler (c->d->ctx, c->fd, &handler, NULL, NULL, NULL));
+}
+
+static void
+replace_when_one_is_taken (AioContext *ctx, AioPoint point, gpointer data)
+{
+  Changes *c = data;
+
+  if (point == AIO_POINT_FDMON_CHANGE_TAKEN && aio_context_in_home_thread (ctx) && ++c->taken < 1000)
+    driver_on_thread (replace_once_more, c);
+}
+
+static void
+changed_all_the_time_by_another_thread (Driver *d)
+{
+  Changes c = { .d = d };
+  int fds[2];
+
+  driver_pipe (fds);
+  c.fd = fds[0];
+  replace_once_more (&c);
+  aio_test_set_hook (d->ctx, replace_when_one_is_taken, &c);
+  driver_on_thread (replace_once_more, &c);
+  driver_poll (d->ctx, FALSE);
+  g_assert_cmpint (c.taken, <, 100);
+  aio_test_set_hook (d->ctx, NULL, NULL);
+  driver_settle (d);
+  driver_unwatch (d, fds[0]);
+  driver_close_pair (fds);
+}
+
 /* E2 */
 
 typedef struct {
@@ -570,6 +615,7 @@ add_tests (void)
               removed_by_another_thread_before_dispatch);
   driver_add ("handler-change", "E1-removed-by-another-thread-while-it-is-added",
               removed_by_another_thread_while_it_is_added);
+  driver_add ("handler-change", "changed-all-the-time-by-another-thread", changed_all_the_time_by_another_thread);
   driver_add ("handler-change", "E2-added-in-a-callback-waits-for-the-next-turn",
               added_in_a_callback_waits_for_the_next_turn);
   driver_add ("handler-change", "A11-every-change-and-nothing-else-notifies", every_change_and_nothing_else_notifies);

@@ -151,7 +151,7 @@ a_handler_found_in_a_visit_outlives_its_removal (Driver *d)
   handler = aio_context_get_handler (d->ctx, g.high);
   driver_on_thread (unwatch_high, &g);
   g_assert_null (aio_context_get_handler (d->ctx, g.high));
-  g_assert_true (atomic_load (&d->ctx->has_changes));
+  g_assert_true (atomic_load (&d->ctx->n_changes));
   aio_context_leave_visit (d->ctx);
   /* Home alone frees it, and has not yet. */
   g_assert_cmpint (handler->poll_fd.fd, ==, g.high);

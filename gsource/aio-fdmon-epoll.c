@@ -24,6 +24,8 @@ control (AioContext *ctx, int operation, int fd, guint32 events, guint32 generat
 {
   struct epoll_event event = { .events = events, .data.u64 = aio_fdmon_entry_data (fd, generation) };
 
+  if (ctx->fdmon_epoll.poll_fd.fd < 0) /* it could not be made anew */
+    return ENOMEM;
   return AIO_SYSTEM (epoll_ctl) (ctx->fdmon_epoll.poll_fd.fd, operation, fd, &event) == 0 ? 0 : errno;
 }
 
@@ -37,6 +39,7 @@ open_set (AioContext *ctx)
   *poll_fd = (GPollFD){ .fd = AIO_SYSTEM (epoll_create1) (EPOLL_CLOEXEC), .events = G_IO_IN };
   if (poll_fd->fd < 0)
     return errno;
+  ctx->fdmon_epoll.process = aio_fdmon_process ();
   ctx->fdmon_epoll.wall_clock_fd = -1;
   error = control (ctx, EPOLL_CTL_ADD, ctx->notifier_poll_fd.fd, EPOLLIN, OWN_GENERATION);
   if (error)
@@ -110,11 +113,44 @@ enter (AioContext *ctx, AioHandler *handler)
     mon->full = TRUE;
 }
 
+/* A set without entries that are stale, or are somebody else's. */
+static void
+make_anew (AioContext *ctx)
+{
+  AioFdMonEpoll *mon = &ctx->fdmon_epoll;
+
+  close_set (ctx);
+  mon->stale = FALSE;
+  if (open_set (ctx) != 0)
+    {
+      mon->full = TRUE;
+      return;
+    }
+  aio_context_visit (ctx);
+  for (guint fd = 0; fd < aio_context_table_size (ctx); fd++)
+    {
+      AioHandler *handler = aio_context_get_handler (ctx, fd);
+
+      if (handler && handler->monitored && handler->generation != 0)
+        enter (ctx, handler);
+    }
+  aio_context_leave_visit (ctx);
+}
+
+/* The set that was inherited is the parent's: whatever is done to it is done to that. */
+void
+aio_fdmon_epoll_keep_own (AioContext *ctx)
+{
+  if (G_UNLIKELY (!aio_fdmon_is_own (ctx->fdmon_epoll.process)))
+    make_anew (ctx);
+}
+
 static void
 leave (AioContext *ctx, AioHandler *handler)
 {
   AioFdMonEpoll *mon = &ctx->fdmon_epoll;
 
+  aio_fdmon_epoll_keep_own (ctx);
   if (handler->always_ready)
     g_ptr_array_remove_fast (mon->always_ready, handler);
   handler->always_ready = FALSE;
@@ -127,8 +163,10 @@ leave (AioContext *ctx, AioHandler *handler)
 static void
 epoll_update (AioContext *ctx, AioHandler *handler)
 {
-  gboolean entered = handler->generation != 0 || handler->always_ready;
+  gboolean entered;
 
+  aio_fdmon_epoll_keep_own (ctx);
+  entered = handler->generation != 0 || handler->always_ready;
   if (entered && !aio_handler_is_watched (handler))
     leave (ctx, handler);
   else if (!entered && aio_handler_is_watched (handler))
@@ -176,30 +214,6 @@ collect (AioContext *ctx, const struct epoll_event *events, int n)
     }
   aio_context_leave_visit (ctx);
   return notifier_ready;
-}
-
-/* A set without the stale entries. */
-static void
-make_anew (AioContext *ctx)
-{
-  AioFdMonEpoll *mon = &ctx->fdmon_epoll;
-
-  close_set (ctx);
-  mon->stale = FALSE;
-  if (open_set (ctx) != 0)
-    {
-      mon->full = TRUE;
-      return;
-    }
-  aio_context_visit (ctx);
-  for (guint fd = 0; fd < aio_context_table_size (ctx); fd++)
-    {
-      AioHandler *handler = aio_context_get_handler (ctx, fd);
-
-      if (handler && handler->monitored && handler->generation != 0)
-        enter (ctx, handler);
-    }
-  aio_context_leave_visit (ctx);
 }
 
 static int

@@ -47,6 +47,16 @@ void aio_fdmon_choose (AioContext *ctx);
 /* Home thread: opens the monitor of a new context; errno, or 0. */
 int aio_fdmon_open (AioContext *ctx, AioMonitor monitor);
 
+/*
+ * What the kernel has for a monitor a child process shares with its parent. This process, and whether it still is: by the
+ * generation of children, which costs no system call.
+ */
+guint aio_fdmon_process (void);
+gboolean aio_fdmon_is_own (guint process);
+
+/* Home thread, with the epoll monitor: a child process makes a set of its own. */
+void aio_fdmon_epoll_keep_own (AioContext *ctx);
+
 /* What a kernel-side monitor has the kernel report of an fd, so that nobody else is ever given the report. */
 static inline guint64
 aio_fdmon_entry_data (int fd, guint32 generation)
@@ -62,6 +72,7 @@ typedef struct {
 
 typedef struct {
   GPollFD poll_fd; /* the epoll set; what GLib polls in place of all handlers' */
+  guint process;   /* that has made the set: a child of it must leave it alone, and makes one of its own */
   gboolean in_source;
   int wall_clock_fd; /* the timerfd of the wall clock, once it is in the set; else -1 */
   guint32 last_generation;

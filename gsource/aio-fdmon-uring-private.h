@@ -16,7 +16,7 @@ typedef struct {
 
 struct _AioFdMonUring {
   struct io_uring ring;
-  guint n_forks;   /* of the process when the ring was made: a child of it must leave the ring alone */
+  guint process;   /* that has made the ring: a child of it must leave it alone */
   GPollFD poll_fd; /* the ring; what GLib polls in place of all handlers' */
   gboolean in_source;
   gboolean failed;  /* the kernel refused what it must not refuse: this monitor has to be left */

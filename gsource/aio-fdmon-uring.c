@@ -18,32 +18,10 @@
 /* So often in a row the kernel may say that it has no room, or no memory, right now. */
 #define MOST_REFUSALS 16
 
-/* Children of this process since it began to count, as each of them counts itself. */
-static _Atomic guint n_forks;
-
-static void
-count_fork (void)
-{
-  atomic_fetch_add_explicit (&n_forks, 1, memory_order_relaxed);
-}
-
-static guint
-forks_so_far (void)
-{
-  static gsize counting;
-
-  if (g_once_init_enter (&counting))
-    {
-      pthread_atfork (NULL, NULL, count_fork);
-      g_once_init_leave (&counting, 1);
-    }
-  return atomic_load_explicit (&n_forks, memory_order_relaxed);
-}
-
 gboolean
 aio_uring_is_own (AioContext *ctx)
 {
-  return ctx->fdmon_uring->n_forks == atomic_load_explicit (&n_forks, memory_order_relaxed);
+  return aio_fdmon_is_own (ctx->fdmon_uring->process);
 }
 
 /*
@@ -80,7 +58,7 @@ uring_open (AioContext *ctx)
       g_free (mon);
       return error;
     }
-  mon->n_forks = forks_so_far ();
+  mon->process = aio_fdmon_process ();
   mon->poll_fd = (GPollFD){ .fd = mon->ring.ring_fd, .events = G_IO_IN };
   mon->to_arm = g_ptr_array_new ();
   mon->to_cancel = g_array_new (FALSE, FALSE, sizeof (guint64));
@@ -481,7 +459,8 @@ uring_wait (AioContext *ctx, gint64 timeout_ns, gboolean *notifier_ready)
     {
       aio_fdmon_choose (ctx);
       /* The end of the ring has completed its requests. */
-      return aio_context_fdmon (ctx)->wait (ctx, ctx->completed.head ? 0 : aio_wait_remaining (deadline), notifier_ready);
+      return aio_context_fdmon (ctx)->wait (ctx, ctx->completed.head ? 0 : aio_wait_remaining (deadline),
+                                            notifier_ready);
     }
   *notifier_ready = mon->notifier.ready;
   if (mon->wall_clock.ready)

@@ -3,12 +3,41 @@
 #include "aio-fdmon-uring-private.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 /*
  * From this many handlers on an 'auto' context uses epoll, and below half of it poll(2) again. It is where
  * an iteration of GLib costs the same with either (benchmark fds; docs/monitors.md has the figures).
  */
 #define EPOLL_THRESHOLD 32
+
+/* Which process this is: so many children down from the one that began to count. */
+static _Atomic guint this_process;
+
+static void
+note_child (void)
+{
+  atomic_fetch_add_explicit (&this_process, 1, memory_order_relaxed);
+}
+
+guint
+aio_fdmon_process (void)
+{
+  static gsize counting;
+
+  if (g_once_init_enter (&counting))
+    {
+      pthread_atfork (NULL, NULL, note_child);
+      g_once_init_leave (&counting, 1);
+    }
+  return atomic_load_explicit (&this_process, memory_order_relaxed);
+}
+
+gboolean
+aio_fdmon_is_own (guint process)
+{
+  return process == atomic_load_explicit (&this_process, memory_order_relaxed);
+}
 
 static void
 walk_to (AioContext *ctx, AioHandler *handler, void (*function) (AioContext *ctx, AioHandler *handler))
@@ -94,6 +123,7 @@ aio_fdmon_choose (AioContext *ctx)
 
   if (aio_context_fdmon (ctx) == &aio_fdmon_epoll_ops)
     {
+      aio_fdmon_epoll_keep_own (ctx);
       if (ctx->fdmon_epoll.full)
         ctx->epoll_refused_at = MAX (n, 2);
       if (ctx->fdmon_epoll.full || (ctx->monitor_wanted != AIO_MONITOR_EPOLL && n < EPOLL_THRESHOLD / 2))

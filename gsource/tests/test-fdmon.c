@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* What the monitors promise about many file descriptors, and about those that cannot be watched */
@@ -387,9 +388,58 @@ a_wait_leaves_nothing_of_its_frame (Driver *d)
   eventfds_free (eventfds, N);
 }
 
+/* What a child does to the context that it has inherited it does not do to its parent's. */
+
+static int
+use_in_child (Driver *d, EventFd *eventfds, guint n)
+{
+  EventFd *own = eventfds_new (2);
+
+  /* The ring is the parent's: F14. */
+  if (aio_context_get_monitor (d->ctx) == AIO_MONITOR_IO_URING)
+    return aio_context_close (d->ctx, NULL) ? 0 : 1;
+  eventfds_unwatch (d, eventfds, 0, n / 2);
+  eventfds_watch (d, own, 0, 2);
+  eventfd_set (&own[1]);
+  driver_poll (d->ctx, FALSE);
+  if (own[1].calls != 1)
+    return 2;
+  eventfd_set (&eventfds[n / 2]);
+  driver_poll (d->ctx, FALSE);
+  if (eventfds[n / 2].calls != 1)
+    return 3;
+  return aio_context_close (d->ctx, NULL) ? 0 : 4;
+}
+
+static void
+a_child_leaves_the_handlers_alone (Driver *d)
+{
+  enum {
+    N = 40
+  };
+  EventFd *eventfds = eventfds_new (N);
+  int status;
+  pid_t child;
+
+  eventfds_watch (d, eventfds, 0, N);
+  driver_settle (d);
+  if ((child = fork ()) == 0)
+    driver_exit_child (use_in_child (d, eventfds, N));
+  g_assert_cmpint (waitpid (child, &status, 0), ==, child);
+  g_assert_true (WIFEXITED (status));
+  g_assert_cmpint (WEXITSTATUS (status), ==, 0);
+  eventfds_assert_all_called (d, eventfds, N, 5);
+  driver_assert_quiet (d, 10);
+  eventfds_unwatch (d, eventfds, 0, N);
+  eventfds_free (eventfds, N);
+}
+
 static void
 add_tests (void)
 {
+  driver_add ("fdmon", "a-child-leaves-the-handlers-alone", a_child_leaves_the_handlers_alone);
+  driver_add_monitor (AIO_MONITOR_AUTO, "fdmon", "a-child-leaves-the-handlers-alone",
+                      a_child_leaves_the_handlers_alone);
   driver_add ("fdmon", "A14-looks-right-after-the-registration", looks_right_after_the_registration);
   driver_add ("fdmon", "E7-a-file-and-a-directory-among-eventfds", a_file_and_a_directory_among_eventfds);
   driver_add ("fdmon", "E7-H6-an-external-file-is-held-back", an_external_file_is_held_back);

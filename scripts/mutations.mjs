@@ -279,8 +279,8 @@ export const mutations = [
     hazards: 'D8',
     breaks: 'poll() sleeps although a poll nested in an end function has left poll mode on',
     file: 'gsource/aio-poll.c',
-    from: ' || aio_polling_is_on (ctx)\n',
-    to: '\n',
+    from: ' || aio_polling_is_on (ctx) || aio_context_is_closed',
+    to: ' || aio_context_is_closed',
     first: ['c polling-nested'],
   },
   {

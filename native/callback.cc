@@ -206,11 +206,16 @@ bool DriverFrame::Finish(GError* error) {
 
 namespace {
 
-// install(isWorker, dispatch, dispatchBatch, createError, throwCollected): the functions that this addon calls.
+// install(isWorker, dispatch, dispatchBatch, createError, throwCollected): the functions that this addon calls. Those
+// of another copy of ts/dispatcher.ts would be called with slots that are not theirs.
 napi_value Install(napi_env env, napi_callback_info info) {
   Arguments<5> arguments(env, info);
   Environment& environment = arguments.environment();
 
+  if (environment.dispatch != nullptr) {
+    napi_throw_error(env, nullptr, "The addon has the functions of another copy of the package");
+    return nullptr;
+  }
   environment.is_worker = arguments.Boolean(0);
   napi_create_reference(env, arguments[1], 1, &environment.dispatch);
   napi_create_reference(env, arguments[2], 1, &environment.dispatch_batch);

@@ -1,7 +1,9 @@
 // Where the package finds its addon.
 import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import path from 'node:path';
 
-import { runScript } from './helpers.js';
+import { packageRoot, runScript, scriptLines } from './helpers.js';
 
 /** Has only such files named after the addon exist whose path is of the pattern. */
 const only = (pattern: RegExp): string => `
@@ -29,9 +31,69 @@ describe('Package: loading', () => {
     const { code, stderr } = await runScript('cjs', '', { first: only(/\/prebuilds\//) });
 
     assert.equal(code, 1);
-    assert.match(
-      stderr,
-      new RegExp(`Cannot find module '\\S+/prebuilds/${process.platform}-${process.arch}/aio_gsource.node'`),
+    assert.match(stderr, new RegExp(`/prebuilds/${process.platform}-${process.arch}/aio_gsource\\.node`));
+    assert.match(stderr, /ERR_DLOPEN_FAILED/);
+  });
+
+  // As jest and loaders that reload do.
+  it('evaluated twice in one environment, each copy has callbacks of its own', async () => {
+    const lines = await scriptLines(
+      'esm',
+      `import { register } from 'node:module';
+      import { pathToFileURL } from 'node:url';
+      const entry = pathToFileURL(require.resolve('aio-gsource')).href;
+      const folder = new URL('.', entry).href;
+      register('data:text/javascript,' + encodeURIComponent(\`
+        export async function resolve(specifier, context, next) {
+          const result = await next(specifier, context);
+          const copy = context.parentURL && new URL(context.parentURL).search;
+          if (copy && result.url.startsWith('\${folder}') && !new URL(result.url).search) result.url += copy;
+          return result;
+        }\`));
+      const one = await import(entry + '?copy=1');
+      const two = await import(entry + '?copy=2');
+      console.log(one.AioContext === two.AioContext);
+
+      const [a, b] = [new one.AioContext({ name: 'a' }), new two.AioContext({ name: 'b' })];
+      const current = () => [one, two].map(({ AioContext }) => AioContext.current?.name).join(' ');
+      a.bh(() => console.log('one', current())).schedule();
+      b.bh(() => console.log('two', current())).schedule();
+      console.log(a.poll(false), b.poll(false));
+
+      // What one has is not taken for what the other makes.
+      const timers = Array.from({ length: 50 }, () => a.timer(one.Clock.realtime, () => undefined));
+      for (let i = 0; i < 50; i++) b.scheduleOneshot(() => undefined);
+      for (const timer of timers) timer.after(1e6);
+      console.log(timers.every(({ pending }) => pending));
+      try { b.scheduleOneshot(() => { throw new two.AioError('MINE', ''); }); b.poll(false); }
+      catch (error) { console.log(error instanceof two.AioError); }
+      a.close();
+      b.close();
+      try { a.notify(); } catch (error) { console.log(error instanceof one.AioError, error.code); }
+      gc();`,
     );
+
+    assert.deepEqual(lines, [
+      'false',
+      'one a ',
+      'two  b',
+      'true true',
+      'true',
+      'true',
+      'true ERR_AIO_CLOSED',
+    ]);
+  });
+
+  it('the addon takes the functions of one copy only', () => {
+    const addon = createRequire(import.meta.url)(path.join(packageRoot, 'build/aio_gsource.node')) as {
+      install(isWorker: boolean, ...functions: (() => void)[]): void;
+    };
+    const functions = Array.from({ length: 4 }, () => () => assert.fail('it has nothing to call'));
+
+    addon.install(false, ...functions);
+
+    assert.throws(() => {
+      addon.install(false, ...functions);
+    }, /another copy of the package/);
   });
 });

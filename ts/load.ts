@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { arch, platform } from 'node:process';
+import process, { arch, platform } from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 import type { Native } from './native.js';
@@ -18,7 +17,11 @@ function load(): Native {
         'Build it with "npm run build" in the package.',
     );
   }
-  return createRequire(import.meta.url)(path) as Native;
+  // Not require(), which gives what evaluates these modules once more the same object: each copy of ts/dispatcher.ts
+  // numbers its slots by itself, so it needs an environment of its own in the addon.
+  const module: { exports: unknown } = { exports: {} };
+  process.dlopen(module, path);
+  return module.exports as Native;
 }
 
 /** The addon. */

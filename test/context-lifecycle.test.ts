@@ -364,6 +364,19 @@ describe('AioContext: the current one', () => {
     second[Symbol.dispose]();
   });
 
+  it('undoing twice does not undo what the same context made since', () => {
+    using ctx = new AioContext();
+
+    const first = ctx.makeCurrent();
+    first[Symbol.dispose]();
+    const second = ctx.makeCurrent();
+    first[Symbol.dispose]();
+
+    assert.equal(AioContext.current, ctx);
+    second[Symbol.dispose]();
+    assert.equal(AioContext.current, null);
+  });
+
   it('closing it clears it', () => {
     const ctx = new AioContext();
     ctx.makeCurrent();

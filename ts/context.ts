@@ -156,11 +156,13 @@ export class AioContext implements Disposable, AsyncDisposable {
    */
   makeCurrent(): Disposable {
     native.contextMakeCurrent(AioContext.#handleOf(this));
-    const undo = current.made !== this;
+    let undo = current.made !== this;
     current.made = this;
     return {
       [Symbol.dispose]: () => {
-        if (!undo || current.made !== this) return;
+        if (!undo) return;
+        undo = false;
+        if (current.made !== this) return;
         current.made = null;
         native.contextClearCurrent();
       },

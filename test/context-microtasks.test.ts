@@ -4,7 +4,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { Clock } from 'aio-gsource';
 
 import { callbackKinds as kinds } from './callback-kinds.js';
-import { matrix, scriptLines, type ScriptKind, whereClosingTells, withLoop } from './helpers.js';
+import { matrix, runScript, scriptLines, type ScriptKind, whereClosingTells, withLoop } from './helpers.js';
 
 describe('Microtasks', () => {
   it('N2: without process._tickCallback they settle when the script returns to the loop', async () => {
@@ -23,6 +23,22 @@ describe('Microtasks', () => {
       'true callback',
       'callback tick then',
     ]);
+  });
+
+  it('N2: pending deprecations neither warn nor throw', async () => {
+    const { code, stdout, stderr } = await runScript(
+      'cjs',
+      `const ctx = new aio.AioContext();
+      ctx.scheduleOneshot(() => {
+        console.log('callback');
+        Promise.resolve().then(() => console.log('then'));
+      });
+      ctx.poll(false);
+      console.log('polled');`,
+      { warnings: true, nodeOptions: ['--pending-deprecation', '--throw-deprecation'] },
+    );
+
+    assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'callback\nthen\npolled\n', stderr: '' });
   });
 
   for (const [kind, arm] of Object.entries(kinds))

@@ -291,6 +291,8 @@ const prelude: Record<ScriptKind, string> = {
 
 export interface ScriptOptions {
   args?: readonly string[];
+  /** More options of Node's. */
+  nodeOptions?: readonly string[];
   /** In CommonJS: what runs before the package is loaded. */
   first?: string;
   /** Milliseconds, after which it is killed. */
@@ -311,6 +313,7 @@ export async function runScript(
   source: string,
   {
     args = [],
+    nodeOptions = [],
     first = '',
     timeout = 9000,
     warnings = false,
@@ -327,6 +330,7 @@ export async function runScript(
       `${limit}exec ${display ? 'scripts/with-display ' : ''}"$0" "$@"`,
       process.execPath,
       '--expose-gc',
+      ...nodeOptions,
       ...(warnings ? ['--disable-warning=ExperimentalWarning'] : ['--no-warnings']),
       `--input-type=${kind === 'esm' ? 'module' : 'commonjs'}`,
       '-e',

@@ -191,7 +191,14 @@ export function invoke<Argument>(
 // The function that runs nextTick callbacks and promise continuations when no JavaScript is below, or at once if
 // called. It is undocumented; without it they run when the script returns to Node's loop.
 const { _tickCallback: tickCallback } = process as unknown as { _tickCallback?: unknown };
-const tick = typeof tickCallback === 'function' ? (tickCallback as () => void) : (): void => undefined;
+const tick = typeof tickCallback === 'function' ? withoutWarning(tickCallback) : (): void => undefined;
+
+/** Under --pending-deprecation Node has a function before it that warns, and whose prototype it is. */
+function withoutWarning(callback: object): () => void {
+  const prototype: unknown = Object.getPrototypeOf(callback);
+  const isWrapper = typeof prototype === 'function' && prototype !== Function.prototype;
+  return (isWrapper ? prototype : callback) as () => void;
+}
 
 /** After so many throwing nextTick callbacks in a row it is the stack that overflows, not they. */
 const maxTickFailures = 1000;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 
 import { AioContext, Clock, EventNotifier } from 'aio-gsource';
 
-import { aioError, closedError, drain, duration, matrix, withLoop, write } from './helpers.js';
+import { aioError, closedError, drain, duration, matrix, scriptLines, withLoop, write } from './helpers.js';
 
 const timedOut = aioError('ERR_AIO_TIMEOUT');
 const wouldHang = aioError('ERR_AIO_WOULD_HANG');
@@ -92,6 +92,31 @@ describe('AioContext: waitWhile', () => {
     assert.throws(() => {
       ctx.waitWhile(() => true);
     }, wouldHang);
+  });
+
+  it('a timeout beyond the clock leaves no timer', async () => {
+    const [grown] = await scriptLines(
+      'cjs',
+      `const ctx = new aio.AioContext();
+      const beyond = Number((2n ** 63n - 1n) / 1_000_000n) - 1;
+      // V8 keeps the room that garbage once had.
+      function used(count) {
+        for (let i = 0; i < count; i++)
+          try { ctx.waitWhile(() => true, { timeout: beyond }); console.log('it waited'); }
+          catch (error) { if (error.code !== 'ERR_OUT_OF_RANGE') throw error; }
+        gc(); gc();
+        const { rss, heapTotal, heapUsed } = process.memoryUsage();
+        return rss - heapTotal + heapUsed;
+      }
+      const before = used(20_000);
+      console.log(used(80_000) - before);
+      ctx.close();`,
+      // It would keep what has been freed.
+      { asan: 'quarantine_size_mb=0:thread_local_quarantine_size_kb=0' },
+    );
+
+    // Timers of 170 bytes would be 14 MB.
+    assert.ok(Number(grown) < 5e6, `${String(grown)} bytes more`);
   });
 
   withLoop('a timeout of 0 polls once at least', ({ ctx }) => {

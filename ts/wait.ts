@@ -36,8 +36,8 @@ export function waitUntil(
     timeout === undefined
       ? undefined
       : makeTimer(Clock.realtime, () => void (deadline.passed = true), 'wait timeout');
-  if (timeout !== undefined) timer?.after(timeout);
   try {
+    if (timeout !== undefined) timer?.after(timeout);
     if (signal?.aborted) throw new AbortError(signal);
     while (!done()) {
       if (signal?.aborted) throw new AbortError(signal);

@@ -205,4 +205,17 @@ describe('Bad arguments', () => {
     for (const [name, value] of Object.entries(aio))
       if (isClass(value)) assert.throws(() => apply(value, undefined, []), TypeError, name);
   });
+
+  it('a function whose name is no text has none', () => {
+    using ctx = new aio.AioContext();
+    for (const value of [Symbol('name'), 5, {}, null, '']) {
+      const callback = Object.defineProperty(() => undefined, 'name', { value });
+      assert.equal(ctx.bh(callback).name, '(anonymous)');
+    }
+    let looks = 0;
+    const callback = Object.defineProperty(() => undefined, 'name', {
+      get: () => (looks++ ? Symbol('another') : 'first'),
+    });
+    assert.equal(ctx.bh(callback).name, 'first');
+  });
 });

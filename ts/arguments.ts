@@ -110,7 +110,9 @@ export function nameOf(options: { readonly name?: string }, callback: unknown): 
     checkString(name, 'options.name');
     return name;
   }
-  return typeof callback === 'function' && callback.name !== '' ? callback.name : undefined;
+  // Whatever a script has put there: a symbol, or a getter.
+  const own: unknown = typeof callback === 'function' ? callback.name : undefined;
+  return typeof own === 'string' && own !== '' ? own : undefined;
 }
 
 function fitInt64(value: bigint, name: string): bigint {

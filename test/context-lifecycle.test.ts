@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 
 import { AioContext, AioError, Clock, EventNotifier, MainContext } from 'aio-gsource';
+import { closeFd } from 'aio-gsource/fds';
 
 import {
   aioError,
@@ -288,6 +289,71 @@ describe('AioContext: life', () => {
     notifier.close();
 
     await collectUntil(() => refs.every((ref) => ref.deref() === undefined));
+  });
+
+  const nothing = (): void => undefined;
+  const watchers: Readonly<Record<string, (ctx: AioContext, notifier: EventNotifier) => void>> = {
+    'has watched it': (ctx) => {
+      ctx.close();
+    },
+    'has watched its descriptor since': (ctx, { fd }) => {
+      ctx.setFdHandler(fd, { read: nothing });
+      ctx.close();
+    },
+    'has awaited it since': (ctx, notifier) => {
+      ctx.setEventNotifier(notifier, { poll: () => false, pollReady: nothing });
+      ctx.whenReadable(notifier.fd).catch(nothing);
+      ctx.setEventNotifier(notifier, null);
+      ctx.close();
+    },
+  };
+  for (const [what, end] of Object.entries(watchers))
+    it(`N6: a notifier does not keep a closed context that ${what}`, async () => {
+      using notifier = new EventNotifier();
+      const refs = Array.from({ length: 10 }, () => {
+        const ctx = new AioContext();
+        ctx.setEventNotifier(notifier, { read: nothing });
+        end(ctx, notifier);
+        return new WeakRef(ctx);
+      });
+
+      await collectUntil(() => refs.every((ref) => ref.deref() === undefined));
+    });
+
+  it('N6: a notifier does not keep a context that was dropped after it had stopped watching it', async () => {
+    using notifier = new EventNotifier();
+    const stops: ((ctx: AioContext) => void)[] = [
+      (ctx) => {
+        ctx.setEventNotifier(notifier, null);
+      },
+      (ctx) => {
+        ctx.setFdHandler(notifier.fd, null);
+      },
+    ];
+    const refs = stops.map((stop) => {
+      const ctx = new AioContext();
+      ctx.setEventNotifier(notifier, { read: nothing });
+      stop(ctx);
+      return new WeakRef(ctx);
+    });
+
+    await collectUntil(() => refs.every((ref) => ref.deref() === undefined));
+  });
+
+  it('N6: nor one in which its handler has died', async () => {
+    const notifier = new EventNotifier();
+    const ref = (() => {
+      const ctx = new AioContext({ monitor: 'poll' });
+      const errors: unknown[] = [];
+      ctx.setEventNotifier(notifier, { read: nothing, error: (error) => errors.push(error) });
+      ctx.poll(false);
+      closeFd(notifier.fd);
+      while (errors.length === 0) ctx.poll(true);
+      return new WeakRef(ctx);
+    })();
+
+    await collectUntil(() => ref.deref() === undefined);
+    notifier.close();
   });
 
   it('N6: the heap stays as it is over many registrations', async () => {

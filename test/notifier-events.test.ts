@@ -4,6 +4,7 @@ import { EventNotifier } from 'aio-gsource';
 import { closeFd } from 'aio-gsource/fds';
 import { computeTimeoutNs } from 'aio-gsource/internals';
 
+import { Fate, progress } from './fate.js';
 import { closedError, collectUntil, drain, matrix, whereClosingTells, withLoop, write } from './helpers.js';
 
 describe('EventNotifier', () => {
@@ -122,6 +123,25 @@ describe('EventNotifier', () => {
     assert.ok(errors.length <= 1);
     assert.notEqual(computeTimeoutNs(loop.ctx), 0n);
     assert.equal(loop.step(), false);
+  });
+
+  matrix('closing it ends what awaits it, though its handler is gone', (loop) => {
+    const notifier = new EventNotifier();
+    loop.ctx.setEventNotifier(notifier, { poll: () => false, pollReady: () => assert.fail('never found') });
+    const fates = [loop.ctx.whenReadable(notifier.fd), loop.ctx.whenWritable(loop.pipe().write)].map(
+      (promise) => new Fate(promise),
+    );
+    loop.ctx.setEventNotifier(notifier, null);
+
+    notifier.close();
+    progress(loop);
+
+    assert.deepEqual(
+      fates.map(({ state }) => state),
+      ['rejected', 'fulfilled'],
+    );
+    assert.equal((fates[0]?.error as { code?: unknown }).code, 'EBADF');
+    assert.deepEqual(loop.ctx.inspect().handlers, []);
   });
 
   matrix(

@@ -46,6 +46,8 @@ class Watch {
   readonly external: boolean;
   readonly name: string | undefined;
   waiters: { readonly read: Set<Waiter>; readonly write: Set<Waiter> } | undefined;
+  /** That the file descriptor is of, if that is known: it may have been watched by its own before. */
+  notifier: EventNotifier | undefined;
   /** By what C calls it, and what C watches for. */
   slot: Slot = -1;
   armed: FdEvents = 0;
@@ -144,15 +146,12 @@ export class HandlerTable implements NotifierWatcher {
   }
 
   setNotifier(notifier: EventNotifier, handler: NotifierHandler | null): void {
-    const { handle, watchers } = notifierParts(notifier, 'notifier');
+    const { handle } = notifierParts(notifier, 'notifier');
     const callbacks = handler === null ? undefined : capture(handler, true);
     const fd = native.notifierFd(handle);
     if (fd < 0) throw new AioError('ERR_AIO_CLOSED', 'The notifier is closed');
     if (callbacks) this.#setCallbacks(fd, notifier, callbacks);
-    else {
-      watchers.delete(this);
-      this.#unsetCallbacks(fd);
-    }
+    else this.#unsetCallbacks(fd);
     this.#throwErrors();
   }
 
@@ -244,6 +243,7 @@ export class HandlerTable implements NotifierWatcher {
     for (const watch of watches) {
       if (!watch) continue;
       letGo(watch.slot, watch);
+      this.#leave(watch.notifier);
       watch.failWaiters(error);
       this.#endPolling(watch.polling);
     }
@@ -290,11 +290,15 @@ export class HandlerTable implements NotifierWatcher {
     const { fd, subject, wanted, external, name } = watch;
     const old = this.#watches[fd];
     const slot = allocateSlot();
-    if (typeof subject === 'number') native.setFdHandler(this.#handle, fd, wanted, external, name, slot);
-    else {
+    if (typeof subject === 'number') {
+      native.setFdHandler(this.#handle, fd, wanted, external, name, slot);
+      watch.notifier = old?.notifier;
+    } else {
       const { handle, watchers } = notifierParts(subject, 'notifier');
       native.setNotifierHandler(this.#handle, handle, wanted, external, name, slot);
+      if (old?.notifier !== subject) this.#leave(old?.notifier);
       watchers.add(this);
+      watch.notifier = subject;
     }
     if (old) letGo(old.slot, old);
     hold(slot, watch);
@@ -333,6 +337,12 @@ export class HandlerTable implements NotifierWatcher {
     this.#watches[watch.fd] = undefined;
     if (this.#midEvent === watch) this.#midEvent = undefined;
     letGo(watch.slot, watch);
+    this.#leave(watch.notifier);
+  }
+
+  /** It would keep this, and the context, alive. */
+  #leave(notifier: EventNotifier | undefined): void {
+    if (notifier) notifierParts(notifier, 'notifier').watchers.delete(this);
   }
 
   /** With a registration that C has let go of polling has ended: this is the last thing to do, for it calls the script. */

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { getEventListeners } from 'node:events';
+import { setImmediate as immediate } from 'node:timers/promises';
 
 import { Clock, EventNotifier } from 'aio-gsource';
 import { pollDisabled } from 'aio-gsource/internals';
 
+import { dispatched, Fate, iterator } from './fate.js';
 import {
   closedError,
   collectUntil,
@@ -231,6 +234,110 @@ describe('FdHandler: polling', () => {
     assert.equal(calls.filter((call) => call === 'begin').length, calls.length / 2);
     assert.equal(calls.at(-1), 'end');
     loop.closeFd(theirs);
+  });
+
+  describe('a wait that begins as it ends polling', () => {
+    interface Waiting {
+      readonly loop: Loop;
+      readonly fd: number;
+      /** The other end. */
+      readonly other: number;
+      readonly controller: AbortController;
+      readonly signal: AbortSignal;
+      /** What happens in the next `pollEnd`. */
+      inEnd: () => void;
+    }
+
+    /** In poll mode, with a handler that leaves its descriptor to who awaits it. */
+    function inPollMode(loop: Loop, body: (waiting: Waiting) => Promise<void>): Promise<void> {
+      const controller = new AbortController();
+      const [fd, other] = loop.socketPair();
+      const waiting: Waiting = { loop, fd, other, controller, signal: controller.signal, inEnd: nothing };
+      const producer = new Producer(loop);
+      loop.ctx.setFdHandler(waiting.fd, {
+        poll: no,
+        pollReady: nothing,
+        pollEnd: () => {
+          const { inEnd } = waiting;
+          waiting.inEnd = nothing;
+          inEnd();
+        },
+      });
+      producer.enterPollMode();
+      return body(waiting).finally(() => {
+        assert.equal(waiting.inEnd, nothing, 'it was called');
+        producer[Symbol.dispose]();
+      });
+    }
+
+    function assertNotWatched({ loop, fd, signal }: Waiting): void {
+      assert.equal(loop.ctx.inspect().handlers.find((each) => each.fd === fd)?.read, false);
+      assert.equal(getEventListeners(signal, 'abort').length, 0);
+    }
+
+    for (const kind of ['whenReadable', 'readable'] as const) {
+      const wait = ({ loop: { ctx }, fd, signal }: Waiting): Promise<unknown> =>
+        kind === 'readable'
+          ? iterator(ctx.readable(fd, { signal })).next()
+          : ctx.whenReadable(fd, { signal });
+
+      withLoop(`is aborted: ${kind}`, (loop) =>
+        inPollMode(loop, async (waiting) => {
+          waiting.inEnd = () => {
+            waiting.controller.abort();
+          };
+
+          const fate = new Fate(wait(waiting));
+          await immediate();
+
+          assert.equal((fate.error as Error | undefined)?.name, 'AbortError');
+          assertNotWatched(waiting);
+        }),
+      );
+
+      withLoop(`its context is closed: ${kind}`, (loop) =>
+        inPollMode(loop, async (waiting) => {
+          waiting.inEnd = () => {
+            loop.ctx.close();
+          };
+
+          await assert.rejects(wait(waiting), closedError);
+          assert.equal(getEventListeners(waiting.signal, 'abort').length, 0);
+        }),
+      );
+    }
+
+    withLoop('its iterator is returned', (loop) =>
+      inPollMode(loop, async (waiting) => {
+        const turns = iterator(loop.ctx.readable(waiting.fd, { signal: waiting.signal }));
+        waiting.inEnd = () => void turns.return();
+
+        assert.deepEqual(await turns.next(), { done: true, value: undefined });
+        assertNotWatched(waiting);
+      }),
+    );
+
+    withLoop('it has had its turn already, and the next one is awaited', (loop) =>
+      inPollMode(loop, async (waiting) => {
+        const turns = iterator(loop.ctx.readable(waiting.fd, { signal: waiting.signal }));
+        let next: Fate<unknown> | undefined;
+        waiting.inEnd = () => {
+          write(waiting.other, 'x');
+          next = new Fate(turns.next());
+          const before = dispatched(loop);
+          while (dispatched(loop) === before) loop.ctx.poll(true);
+          drain(waiting.fd);
+        };
+
+        assert.deepEqual(await turns.next(), { done: false, value: undefined });
+        assert.equal(next?.state, 'pending');
+        await turns.return();
+        await immediate();
+
+        assert.equal(next.state, 'fulfilled');
+        assertNotWatched(waiting);
+      }),
+    );
   });
 
   withLoop('D3: a handler that is removed as it is told of the end is not called any more', (loop) => {

@@ -24,6 +24,8 @@ class Wait implements Waiter {
   readonly #signal: AbortSignal | undefined;
   readonly #resolve: () => void;
   readonly #reject: (error: Error) => void;
+  /** Whether one of the functions was called: possibly before the constructor returns, by what a `pollEnd` does. */
+  settled = false;
 
   constructor(
     table: HandlerTable,
@@ -40,16 +42,23 @@ class Wait implements Waiter {
     this.#resolve = resolve;
     this.#reject = reject;
     if (signal?.aborted) throw new AbortError(signal);
-    table.wait(fd, direction, this);
     onAbort(signal, this.#abort);
+    try {
+      table.wait(fd, direction, this);
+    } catch (error) {
+      this.#forgetSignal();
+      throw error;
+    }
   }
 
   ready(): void {
+    this.settled = true;
     this.#forgetSignal();
     this.#resolve();
   }
 
   fail(error: Error): void {
+    this.settled = true;
     this.#forgetSignal();
     this.#reject(error);
   }
@@ -62,7 +71,7 @@ class Wait implements Waiter {
 
   readonly #abort = (): void => {
     this.cancel();
-    if (this.#signal) this.#reject(new AbortError(this.#signal));
+    if (this.#signal) this.fail(new AbortError(this.#signal));
   };
 
   #forgetSignal(): void {
@@ -141,7 +150,7 @@ class Readiness implements AsyncIterableIterator<void, undefined> {
 
   #begin(): void {
     try {
-      this.#wait = new Wait(
+      const wait = new Wait(
         this.#table,
         this.#fd,
         this.#direction,
@@ -153,6 +162,9 @@ class Readiness implements AsyncIterableIterator<void, undefined> {
           this.#fail(error);
         },
       );
+      // What a `pollEnd` has done meanwhile.
+      if (this.#done) wait.cancel();
+      else if (!wait.settled) this.#wait = wait;
     } catch (error) {
       this.#fail(error as Error);
     }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHook } from 'node:async_hooks';
 
 import type { BottomHalf } from 'aio-gsource';
 import { computeTimeoutNs } from 'aio-gsource/internals';
@@ -242,5 +243,30 @@ describe('BottomHalf: scheduling', () => {
     assert.equal(loop.ctx.bh(() => undefined, { name: 'flush' }).name, 'flush');
     assert.equal(typeof loop.ctx.bh(() => undefined).name, 'string');
     assert.equal(loop.ctx.bh(() => undefined, { name: 'ünïcode ✓' }).name, 'ünïcode ✓');
+  });
+
+  withLoop('a pass that an async hook makes as one is scheduled does not take it away', ({ ctx }) => {
+    const order: string[] = [];
+    let inHook = (): void => undefined;
+    const hook = createHook({
+      init: () => {
+        const once = inHook;
+        inHook = () => undefined;
+        once();
+      },
+    }).enable();
+    try {
+      inHook = () => {
+        order.push('hook');
+        ctx.poll(false);
+      };
+      ctx.scheduleOneshot(() => order.push('oneshot'));
+    } finally {
+      hook.disable();
+    }
+
+    assert.deepEqual(order, ['hook']);
+    assert.equal(ctx.poll(false), true);
+    assert.deepEqual(order, ['hook', 'oneshot']);
   });
 });

@@ -305,9 +305,11 @@ export class AioContext implements Disposable, AsyncDisposable {
     checkFunction(callback, 'callback');
     checkObject(options, 'options');
     const name = nameOf(options, callback);
+    // First: an async hook that it calls may run what is scheduled.
+    const oneshot = new Oneshot(this, callback);
     const slot = allocateSlot();
     native.scheduleOneshot(handle, name, slot);
-    hold(slot, new Oneshot(this, callback));
+    hold(slot, oneshot);
   }
 
   /**

@@ -144,6 +144,20 @@ describe('AioContext: child', () => {
     await once(child, 'exit');
   });
 
+  withLoop('it is aborted though another listener stops the event', async ({ ctx }) => {
+    const controller = new AbortController();
+    controller.signal.addEventListener('abort', (event) => {
+      event.stopImmediatePropagation();
+    });
+    const ended = ctx.child(process.ppid, { signal: controller.signal });
+
+    controller.abort('why');
+    ctx.close();
+
+    await assert.rejects(ended, { name: 'AbortError', cause: 'why' });
+    assert.deepEqual(pidfds(), []);
+  });
+
   withLoop('once it has ended the signal does nothing', async ({ ctx }) => {
     const child = shell('exit 0');
     const controller = new AbortController();

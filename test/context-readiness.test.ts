@@ -401,6 +401,26 @@ describe('AioContext: whenReadable and whenWritable', () => {
       assert.equal(getEventListeners(signal, 'abort').length, 0);
     });
 
+    withLoop('it is aborted though another listener stops the event', (loop) => {
+      const { read } = loop.pipe();
+      const controller = new AbortController();
+      const { signal } = controller;
+      signal.addEventListener('abort', (event) => {
+        event.stopImmediatePropagation();
+      });
+      const turn = iterator(loop.ctx.readable(read, { signal })).next();
+      const fates = [new Fate(loop.ctx.whenReadable(read, { signal })), new Fate(turn)];
+
+      controller.abort();
+      progress(loop);
+
+      for (const { error } of fates)
+        assert.throws(() => {
+          throw error;
+        }, abortError);
+      assertQuiet(loop);
+    });
+
     withLoop('by a signal with methods of its own', (loop) => {
       const { read, write: other } = loop.pipe();
       const controller = new AbortController();

@@ -281,6 +281,19 @@ describe('AioContext: sleep', () => {
     await assert.rejects(ctx.sleep(1, { signal: controller.signal }), aborted('why'), 'aborted before');
   });
 
+  withLoop('it is aborted though another listener stops the event', async ({ ctx }) => {
+    const controller = new AbortController();
+    controller.signal.addEventListener('abort', (event) => {
+      event.stopImmediatePropagation();
+    });
+    const sleeping = ctx.sleep(10_000, { signal: controller.signal });
+
+    controller.abort('why');
+    ctx.close();
+
+    await assert.rejects(sleeping, aborted('why'));
+  });
+
   withLoop('a signal whose methods a script has replaced is one all the same', async ({ ctx }) => {
     const controller = new AbortController();
     controller.signal.addEventListener = (): void => {

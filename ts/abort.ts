@@ -1,3 +1,5 @@
+import { addAbortListener } from 'node:events';
+
 import { invalidType } from './arguments.js';
 
 // A script may have put its own in their place, on a signal of its own.
@@ -21,9 +23,24 @@ export function checkSignal(value: unknown, name: string): asserts value is Abor
   if (!isSignal(value)) throw invalidType(name, 'an instance of AbortSignal', value);
 }
 
+/**
+ * With what Node adds the listeners of its own functions, which are called even if one before them stops the event.
+ * What says so is not public, so it is looked at as Node adds one; without it they are listeners like others.
+ */
+let options: object | undefined;
+addAbortListener(
+  {
+    aborted: false,
+    addEventListener: (_type: unknown, _listener: unknown, given: object) => {
+      options = given;
+    },
+  } as unknown as AbortSignal,
+  () => undefined,
+);
+
 /** Has `listener` called when `signal` is aborted. */
 export function onAbort(signal: AbortSignal | undefined, listener: () => void): void {
-  if (signal) addEventListener.call(signal, 'abort', listener);
+  if (signal) addEventListener.call(signal, 'abort', listener, options);
 }
 
 /** Undoes {@link onAbort}. */

@@ -218,4 +218,24 @@ describe('Bad arguments', () => {
     });
     assert.equal(ctx.bh(callback).name, 'first');
   });
+
+  it('the message for a bigint that is too large is short, and soon there', () => {
+    using ctx = new aio.AioContext();
+    const timer = ctx.timer(aio.Clock.realtime, () => undefined);
+    const huge = 1n << 100_000n;
+    for (const value of [huge, -huge, 2n ** 64n])
+      for (const call of [
+        () => {
+          timer.modNs(value);
+        },
+        () => {
+          timer.after(value);
+        },
+        () => ctx.poll(value as never),
+      ])
+        assert.throws(call, ({ message }: Error) => message.length < 200 && !/\d{70}/.test(message));
+    assert.throws(() => {
+      timer.modNs(2n ** 64n);
+    }, /Received 18446744073709551616n$/);
+  });
 });

@@ -18,6 +18,15 @@ function shown(value: unknown, show: () => string): string {
   }
 }
 
+/** For messages: what is further from 0 has too many digits for anybody to read, and takes long to write down. */
+const longest = 10n ** 60n;
+
+function shownBigint(value: bigint): string {
+  if (value > longest) return 'a bigint > 10n ** 60n';
+  if (value < -longest) return 'a bigint < -(10n ** 60n)';
+  return `${value}n`;
+}
+
 function received(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (typeof value === 'function') return `function ${value.name}`;
@@ -27,7 +36,8 @@ function received(value: unknown): string {
       ? `an instance of ${constructor.name}`
       : inspect(value, { depth: -1 });
   }
-  return `type ${typeof value} (${inspect(value).slice(0, 40)})`;
+  const text = typeof value === 'bigint' ? shownBigint(value) : inspect(value);
+  return `type ${typeof value} (${text.slice(0, 40)})`;
 }
 
 /** A `TypeError` for an argument that is of a wrong type. */
@@ -50,7 +60,8 @@ export function invalidReturn(name: string, expected: string, value: unknown): T
 
 /** A `RangeError` for a number that is too small, too large or not exact. */
 export function outOfRange(name: string, range: string, value: number | bigint): RangeError {
-  const message = `The value of "${name}" is out of range. It must be ${range}. Received ${inspect(value)}`;
+  const text = typeof value === 'bigint' ? shownBigint(value) : inspect(value);
+  const message = `The value of "${name}" is out of range. It must be ${range}. Received ${text}`;
   return Object.assign(new RangeError(message), { code: 'ERR_OUT_OF_RANGE' });
 }
 

@@ -438,6 +438,63 @@ describe('AioContext: whenReadable and whenWritable', () => {
     });
   });
 
+  describe('aborted by a signal with getters of its own', () => {
+    const withGetter = (controller: AbortController, name: 'aborted' | 'reason'): AbortSignal =>
+      Object.defineProperty(controller.signal, name, {
+        get: () => {
+          throw new Error(`own ${name}`);
+        },
+      });
+
+    for (const name of ['aborted', 'reason'] as const) {
+      matrix(`later: ${name}`, (loop) => {
+        const { read } = loop.pipe();
+        const controller = new AbortController();
+        const signal = withGetter(controller, name);
+        const turn = iterator(loop.ctx.readable(read, { signal })).next();
+        const fates = [loop.ctx.whenReadable(read, { signal }), turn, loop.ctx.sleep(10_000, { signal })].map(
+          (promise: Promise<unknown>) => new Fate(promise),
+        );
+
+        controller.abort('why');
+        progress(loop);
+
+        for (const { error } of fates)
+          assert.throws(
+            () => {
+              throw error;
+            },
+            { ...abortError, cause: 'why' },
+          );
+        assertQuiet(loop);
+      });
+
+      withLoop(`before: ${name}`, (loop) => {
+        const { read } = loop.pipe();
+        const controller = new AbortController();
+        controller.abort('why');
+        const signal = withGetter(controller, name);
+        const { ctx } = loop;
+        for (const wait of [
+          () => ctx.whenReadable(read, { signal }),
+          () => ctx.sleep(10_000, { signal }),
+          () => ctx.child(process.ppid, { signal }),
+          async () => {
+            await Promise.resolve();
+            ctx.waitWhile(() => true, { signal });
+          },
+        ])
+          assert.throws(
+            () => {
+              settle<unknown>(loop, wait());
+            },
+            { ...abortError, cause: 'why' },
+          );
+        assertQuiet(loop);
+      });
+    }
+  });
+
   describe('that ends in an error', () => {
     matrix('closing the context rejects what is pending, and frees it', (loop) => {
       const { read } = loop.pipe();

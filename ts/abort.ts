@@ -5,14 +5,15 @@ import { invalidType } from './arguments.js';
 // A script may have put its own in their place, on a signal of its own.
 /* eslint-disable @typescript-eslint/unbound-method */
 const { addEventListener, removeEventListener } = EventTarget.prototype;
-const isAborted = Object.getOwnPropertyDescriptor(AbortSignal.prototype, 'aborted')?.get;
+const abortedGetter = Object.getOwnPropertyDescriptor(AbortSignal.prototype, 'aborted')?.get;
+const reasonGetter = Object.getOwnPropertyDescriptor(AbortSignal.prototype, 'reason')?.get;
 /* eslint-enable @typescript-eslint/unbound-method */
 
 function isSignal(value: unknown): value is AbortSignal {
   if (!(value instanceof AbortSignal)) return false;
   try {
     // Throws for what has only the prototype of one, and which no listener can be added to.
-    isAborted?.call(value);
+    isAborted(value);
     return true;
   } catch {
     return false;
@@ -21,6 +22,14 @@ function isSignal(value: unknown): value is AbortSignal {
 
 export function checkSignal(value: unknown, name: string): asserts value is AbortSignal {
   if (!isSignal(value)) throw invalidType(name, 'an instance of AbortSignal', value);
+}
+
+export function isAborted(signal: AbortSignal): boolean {
+  return abortedGetter?.call(signal) as boolean;
+}
+
+export function reasonOf(signal: AbortSignal): unknown {
+  return reasonGetter?.call(signal);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { checkSignal, offAbort, onAbort } from './abort.js';
+import { checkSignal, isAborted, offAbort, onAbort } from './abort.js';
 import { checkBoolean, checkInt32, checkObject } from './arguments.js';
 import { AbortError } from './errors.js';
 import type { HandlerTable } from './handler-table.js';
@@ -42,7 +42,7 @@ export function child(
     checkBoolean(reap, 'options.reap');
     if (signal !== undefined) {
       checkSignal(signal, 'options.signal');
-      if (signal.aborted) throw new AbortError(signal);
+      if (isAborted(signal)) throw new AbortError(signal);
     }
 
     const pidfd = native.pidfdOpen(pid);

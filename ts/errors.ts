@@ -1,5 +1,7 @@
 import { getSystemErrorName } from 'node:util';
 
+import { reasonOf } from './abort.js';
+
 /** What an {@link AioError} that is no failed system call can have for its `code`. */
 export type AioErrorCode =
   | 'ERR_AIO_CLOSED'
@@ -91,6 +93,6 @@ export class AbortError extends Error {
   }
 
   constructor(signal: AbortSignal) {
-    super('The operation was aborted', { cause: signal.reason });
+    super('The operation was aborted', { cause: reasonOf(signal) });
   }
 }

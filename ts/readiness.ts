@@ -1,4 +1,4 @@
-import { checkSignal, offAbort, onAbort } from './abort.js';
+import { checkSignal, isAborted, offAbort, onAbort } from './abort.js';
 import { checkFd, checkObject } from './arguments.js';
 import { AbortError } from './errors.js';
 import type { Direction, HandlerTable, Waiter } from './handler-table.js';
@@ -41,7 +41,7 @@ class Wait implements Waiter {
     this.#signal = signal;
     this.#resolve = resolve;
     this.#reject = reject;
-    if (signal?.aborted) throw new AbortError(signal);
+    if (signal && isAborted(signal)) throw new AbortError(signal);
     onAbort(signal, this.#abort);
     try {
       table.wait(fd, direction, this);

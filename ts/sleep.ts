@@ -1,4 +1,4 @@
-import { checkSignal, offAbort, onAbort } from './abort.js';
+import { checkSignal, isAborted, offAbort, onAbort } from './abort.js';
 import { checkObject } from './arguments.js';
 import { Clock } from './clock.js';
 import { AbortError } from './errors.js';
@@ -27,7 +27,7 @@ export function sleep(
     const { clock = Clock.realtime, signal } = options;
     if (signal !== undefined) {
       checkSignal(signal, 'options.signal');
-      if (signal.aborted) throw new AbortError(signal);
+      if (isAborted(signal)) throw new AbortError(signal);
     }
 
     const fail = (error: Error): void => {

@@ -1,4 +1,4 @@
-import { checkSignal } from './abort.js';
+import { checkSignal, isAborted } from './abort.js';
 import { checkObject, checkNotNegative, nanoseconds, scales } from './arguments.js';
 import { Clock } from './clock.js';
 import type { AioContext } from './context.js';
@@ -38,9 +38,9 @@ export function waitUntil(
       : makeTimer(Clock.realtime, () => void (deadline.passed = true), 'wait timeout');
   try {
     if (timeout !== undefined) timer?.after(timeout);
-    if (signal?.aborted) throw new AbortError(signal);
+    if (signal && isAborted(signal)) throw new AbortError(signal);
     while (!done()) {
-      if (signal?.aborted) throw new AbortError(signal);
+      if (signal && isAborted(signal)) throw new AbortError(signal);
       if (deadline.passed)
         throw new AioError('ERR_AIO_TIMEOUT', `Waiting in AioContext ${context.name}: ${timeout} ms are up`);
       if (!native.contextIsArmed(handle)) {

@@ -259,7 +259,8 @@ call_with_fd (AioHandler *handler, GCallback func)
  * callback is first looked at by the next wait; one removed there is not called any more.
  *
  * If a callback nests polls or iterations the handler may be called again from there, up to
- * %AIO_HANDLER_MAX_DEPTH deep; beyond that its file descriptor is left out of the nested wait.
+ * %AIO_HANDLER_MAX_DEPTH deep; beyond that its file descriptor is left out of the nested wait. It is counted for each
+ * handler: one that is replaced in its own callback, before that nests, is not bounded.
  *
  * Remove the handler before the file descriptor is closed. If it is closed first, poll(2) tells, and the
  * handler dies with `EBADF` through its @error callback. epoll(7) tells of regular files and directories alone. io_uring

@@ -121,8 +121,10 @@ export class Handlers implements Part {
     // It forgets what the outer pass has found, and not called.
     if (frame.kind === 'iteration' && this.#passes.frames.length > 1)
       for (const handler of this.all) handler.missed = false;
-    // One that is being called may go on with what was found before.
-    for (const { fd, depth, dyingIn } of this.all) if (depth === 0 && !dyingIn) fd.look();
+    // One that is being called may go on with what was found before. What pending() has found is there until the wait.
+    for (const { fd, depth, dyingIn } of this.all)
+      if (frame.kind === 'poll' && this.#passes.prepared) fd.seen |= fd.visible;
+      else if (depth === 0 && !dyingIn) fd.look();
     for (const handler of this.all) {
       const due = directions.filter((direction) => !handler.dyingIn && handler.isReady(direction));
       frame.due.set(handler, new Set<Callback>(due));

@@ -239,6 +239,9 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
       atomic_store_explicit (&ctx->notify_me, notify_me - 2, memory_order_release);
     }
   notified = aio_context_accept (ctx, notifier_ready);
+  /* Now, for it may be in a callback that the main context goes to sleep. */
+  if (notified)
+    aio_context_wake_prepared_source (ctx);
   AIO_SCHEDULE_POINT (ctx, POLL_AFTER_ACCEPT);
 
   progress = run (ctx, aio_polling_block_ns (&pass));
@@ -250,7 +253,7 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
   if (idle && !limited)
     aio_counter_add (&ctx->stats.empty_waits, 1);
   /* In poll mode nobody kicks the main context either. */
-  if (notified || ctx->poll_started)
+  if (ctx->poll_started)
     aio_context_wake_prepared_source (ctx);
   aio_context_leave (ctx, outer);
   return progress && waited;

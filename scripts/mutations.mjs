@@ -83,7 +83,7 @@ export const mutations = [
     hazards: 'A7',
     breaks: 'a poll() that has taken a notification does not wake the main context that waits for it',
     file: 'gsource/aio-poll.c',
-    from: `  if (notified || ctx->poll_started)
+    from: `  if (notified)
     aio_context_wake_prepared_source (ctx);
 `,
     to: '',

@@ -457,14 +457,15 @@ poll: /* aio_context_poll_for() */
     fi;
 #ifndef RUN_BEFORE_ACCEPT
     ACCEPT(x);
+    WAKE_PREPARED_SOURCE(x);
 #endif
     RUN_BHS(IN_POLL, x); /* run(): aio_context_bh_poll() */
     RUN_TIMERS();
 poll_end:
 #ifdef RUN_BEFORE_ACCEPT
     ACCEPT(x);
-#endif
     WAKE_PREPARED_SOURCE(x);
+#endif
     goto loop;
 
 iteration: /* g_main_context_iterate(): g_main_context_prepare() */

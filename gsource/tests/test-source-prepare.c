@@ -295,9 +295,41 @@ ready_again_after_a_call_in_another_prepare (Driver *d)
     }
 }
 
+/* A program that calls GLib's phases by itself comes to the wait in a callback. */
+
+static void
+wait_for_the_main_context (gpointer data)
+{
+  Driver *d = data;
+  GPollFD fds[16];
+  int timeout, n = g_main_context_query (d->main_context, G_MAXINT, &timeout, fds, G_N_ELEMENTS (fds));
+
+  g_assert_cmpint (n, <=, (int) G_N_ELEMENTS (fds));
+  g_assert_cmpint (g_poll (fds, (guint) n, 5000), >, 0);
+}
+
+static void
+slept_in_a_callback_of_the_poll_that_took_it (Driver *d)
+{
+  int fired = 0, priority;
+
+  for (guint i = 0; i < 3; i++) /* a file descriptor that is new to GLib wakes it once */
+    g_main_context_iteration (d->main_context, FALSE);
+  g_assert_true (g_main_context_acquire (d->main_context));
+  g_assert_false (g_main_context_prepare (d->main_context, &priority));
+  aio_context_schedule_oneshot (d->ctx, wait_for_the_main_context, d);
+  aio_context_schedule_oneshot (d->ctx, driver_count, &fired);
+  driver_poll (d->ctx, TRUE);
+  g_assert_cmpint (fired, ==, 1);
+  g_main_context_release (d->main_context);
+  driver_settle (d);
+}
+
 static void
 add_tests (void)
 {
+  driver_add_for (DRIVER_GLIB, "source-prepare", "A7-slept-in-a-callback-of-the-poll-that-took-it",
+                  slept_in_a_callback_of_the_poll_that_took_it);
   driver_add_for (DRIVER_ATTACHED, "source-prepare", "A7-timer-armed-by-a-poll-in-another-prepare",
                   timer_armed_by_a_poll_in_another_prepare);
   driver_add_for (DRIVER_ATTACHED, "source-prepare", "A7-wakeup-of-another-thread-taken-by-a-poll-in-another-prepare",

@@ -90,9 +90,9 @@ export function replayCorpus() {
 /**
  * Runs random programs, in so many processes that share what they learn; `found` has the inputs that failed, `runs` is how
  * many were executed. `seconds` 0 is for ever. Each minute `progress` is given a line of libFuzzer's.
+ * With a `seed` they learn by themselves, from nothing but the corpus: the same library is given the same programs.
  */
-export async function fuzz({ seconds, jobs, progress = () => {} }) {
-  mkdirSync(learned, { recursive: true });
+export async function fuzz({ seconds, jobs, seed, progress = () => {} }) {
   mkdirSync(findings, { recursive: true });
   const start = Date.now();
   const children = [];
@@ -103,9 +103,13 @@ export async function fuzz({ seconds, jobs, progress = () => {} }) {
   };
   process.on('SIGINT', stop).on('SIGTERM', stop);
   const results = Array.from({ length: jobs }, async (_, job) => {
+    const place = seed === undefined ? learned : `${learned}-${seed}-${job}`;
+    if (seed !== undefined) rmSync(place, { recursive: true, force: true });
+    mkdirSync(place, { recursive: true });
     const args = [
-      ...[...limits, '-reload=5', '-print_final_stats=1', `-artifact_prefix=${findings}/`],
-      ...[`-max_total_time=${seconds}`, learned, corpus, programs],
+      ...[...limits, '-print_final_stats=1', `-artifact_prefix=${findings}/`, `-max_total_time=${seconds}`],
+      ...(seed === undefined ? ['-reload=5'] : ['-reload=0', `-seed=${seed + job}`]),
+      ...[place, corpus, programs],
     ];
     const child = spawn(target, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
     const ended = new Promise((resolve) => child.on('close', resolve));

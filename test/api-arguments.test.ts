@@ -219,6 +219,24 @@ describe('Bad arguments', () => {
     assert.equal(ctx.bh(callback).name, 'first');
   });
 
+  it('a function is called whatever properties it has', () => {
+    using ctx = new aio.AioContext();
+    const calls: unknown[] = [];
+    const [plain, own, bare] = ['plain', 'own', 'bare'].map((name) => () => void calls.push(name)) as [
+      ...(() => void)[],
+    ] as [() => void, () => void, () => void];
+    Object.assign(own, { call: () => assert.fail('call'), apply: () => assert.fail('apply') });
+    Object.setPrototypeOf(bare, null);
+
+    for (const callback of [plain, own, bare]) {
+      ctx.scheduleOneshot(callback);
+      ctx.bh(callback).call();
+      ctx.poll(false);
+    }
+
+    assert.deepEqual(calls, ['plain', 'plain', 'own', 'own', 'bare', 'bare']);
+  });
+
   it('the message for a bigint that is too large is short, and soon there', () => {
     using ctx = new aio.AioContext();
     const timer = ctx.timer(aio.Clock.realtime, () => undefined);

@@ -214,6 +214,52 @@ describe('AsyncLocalStorage', () => {
     assert.deepEqual(lines, ['first', 'undefined']);
   });
 
+  // In processes where callbacks have run, and no store has been seen yet.
+  const unseen: Readonly<Record<string, [script: string, seen: string[]]>> = {
+    'a bottom half is called in one': [
+      `const bh = ctx.bh(look);
+      storage.run('of the caller', () => bh.call());`,
+      ['undefined'],
+    ],
+    'a foreign loop is run in one': [
+      `const GLib = require('node-gtk').require('GLib', '2.0');
+      const main = GLib.MainContext.default();
+      ctx.attach(main);
+      ctx.scheduleOneshot(() => console.log('oneshot'));
+      while (!main.iteration(false));
+      ctx.timer(aio.Clock.realtime, look).after(0);
+      storage.run('of the loop', () => { while (ctx.stats().timersFired === 0) main.iteration(true); });`,
+      ['oneshot', 'undefined'],
+    ],
+    'the one before has entered one': [
+      `ctx.bh(() => { storage.enterWith('entered'); look(); }).schedule();
+      ctx.bh(look).schedule();
+      ctx.poll(false);
+      storage.enterWith(undefined); // as of any function that is called, the caller has what it entered
+      ctx.bh(() => { storage.enterWith('again'); look(); }).schedule();
+      ctx.bh(look).schedule();
+      ctx.poll(false);
+      look();`,
+      ['entered', 'undefined', 'again', 'undefined', 'undefined'],
+    ],
+  };
+  for (const [what, [script, seen]] of Object.entries(unseen))
+    it(`a callback that was registered without a store has none where ${what}`, async () => {
+      const lines = await scriptLines(
+        'cjs',
+        `const { AsyncLocalStorage } = require('node:async_hooks');
+        const storage = new AsyncLocalStorage();
+        const look = () => console.log(String(storage.getStore()));
+        const ctx = new aio.AioContext();
+        ctx.scheduleOneshot(() => undefined);
+        ctx.poll(false);
+        ${script}
+        ctx.close();`,
+      );
+
+      assert.deepEqual(lines, seen);
+    });
+
   matrix('each callback has its own, through its promises too', (loop) => {
     const seen: string[] = [];
     for (const name of ['a', 'b'])

@@ -16,15 +16,7 @@ import { createBottomHalf, type BottomHalf, type BottomHalfOwner } from './botto
 import { child, type ChildOptions, type ChildStatus } from './child.js';
 import { Clock, clockHandle } from './clock.js';
 import { warnOfUndriven } from './diagnostics.js';
-import {
-  allocateSlot,
-  collectReleasedSlots,
-  createBatch,
-  enterDriver,
-  hold,
-  leaveDriver,
-  Oneshot,
-} from './dispatcher.js';
+import { allocateSlot, collectReleasedSlots, createBatch, hold, leaveDriver, Oneshot } from './dispatcher.js';
 import { AioError } from './errors.js';
 import type { FdHandler, NotifierHandler } from './handler.js';
 import { HandlerTable } from './handler-table.js';
@@ -95,9 +87,12 @@ const current: { made: AioContext | null } = { made: null };
  * drives it; call `poll()` and the script does. Either way it runs the same bottom halves, handlers and timers.
  *
  * A context belongs to the thread that made it. Callbacks run there, each in the AsyncLocalStorage context of its
- * registration; promises progress between them. What a callback throws is thrown by the `poll()`, `waitWhile()`,
- * `blockOn()` or `MainContext.iteration()` that drives it, once that has finished its iteration (several: as an
- * `AggregateError`); where something else drives it, such as GTK, it is an `uncaughtException`.
+ * registration, in an empty one if that had no store; promises progress between them. What the first of all calls of
+ * `enterWith()` enters in a callback stays with who drives that, as with any function that is called.
+ *
+ * What a callback throws is thrown by the `poll()`, `waitWhile()`, `blockOn()` or `MainContext.iteration()` that drives
+ * it, once that has finished its iteration (several: as an `AggregateError`); where something else drives it, such as
+ * GTK, it is an `uncaughtException`.
  *
  * A registered handler, an armed timer and a scheduled bottom half keep it alive. Once it is closed everything but
  * the getters and `close()` throws `ERR_AIO_CLOSED`.
@@ -238,7 +233,6 @@ export class AioContext implements Disposable, AsyncDisposable {
   poll(blocking: boolean): boolean {
     if (!isObject(this) || !(#handle in this)) throw invalidThis('AioContext');
     checkBoolean(blocking, 'blocking');
-    enterDriver();
     return leaveDriver(native.contextPoll(this.#handle, blocking));
   }
 

@@ -114,16 +114,18 @@ const symbols = Object.getOwnPropertySymbols(newResource());
 const frameSymbol = symbols.find(({ description }) => description === 'context_frame');
 const idSymbol = symbols.find(({ description }) => description === 'async_id_symbol');
 
-/** Before Node 24: a new promise has an id once any AsyncLocalStorage has been used, and that is quick to look at. */
-function storagesInUse(): boolean {
-  const promise = Promise.resolve() as unknown as Record<symbol, unknown>;
-  return idSymbol === undefined || promise[idSymbol] !== undefined;
+/** Before Node 24: whether any AsyncLocalStorage has been used. A new promise has an id then, which is quick to look at. */
+let storagesUsed = idSymbol === undefined;
+
+function haveStoragesBeenUsed(): boolean {
+  storagesUsed ||= idSymbol !== undefined && idSymbol in Promise.resolve();
+  return storagesUsed;
 }
 
 function hasStore(): boolean {
   if (frameSymbol !== undefined)
     return (newResource() as unknown as Record<symbol, unknown>)[frameSymbol] !== undefined;
-  if (!storagesInUse()) return false;
+  if (!haveStoragesBeenUsed()) return false;
   const current = executionAsyncResource() as Record<symbol, unknown>;
   return storesOf(current).some((symbol) => current[symbol] !== undefined);
 }
@@ -142,7 +144,10 @@ function emptyScope(): AsyncResource {
   return scope;
 }
 
-/** Until a store has been seen all callbacks are called as they are, which costs nothing. */
+/**
+ * Whether a store has been seen. Until then callbacks are called as they are, and each looks for one, which costs some
+ * nanoseconds (benchmark bh): that of whoever calls a method or drives a foreign loop, or what the one before entered.
+ */
 let storesInUse = false;
 
 /** The callback, in the async context of now if AsyncLocalStorage has a store there. */
@@ -155,19 +160,11 @@ export function inScope<Argument>(callback: Callback<Argument>): Callback<Argume
   };
 }
 
-/** Whether the next callback is the first of a call that drives callbacks, and that may be inside a store. */
-let firstCallback = true;
-
-/** Before each call of the script that drives callbacks. */
-export function enterDriver(): void {
-  firstCallback = true;
-}
-
 const { reallyExit } = process as unknown as { reallyExit?: (code: number) => void };
 
 /**
- * After such a call. Where a Worker was terminated while promises were progressing, V8 has forgotten about it, and the
- * script would go on with a context that calls nothing any more: so it is told again.
+ * After a call of the script that drives callbacks. Where a Worker was terminated while promises were progressing, V8
+ * has forgotten about it, and the script would go on with a context that calls nothing any more: so it is told again.
  */
 export function leaveDriver(result: Driven): boolean {
   if (result === undefined && native.isEnded()) reallyExit?.call(process, Number(process.exitCode ?? 1));
@@ -188,10 +185,7 @@ export function invoke<Argument>(
   receiver: unknown,
   argument: Argument,
 ): unknown {
-  if (firstCallback) {
-    firstCallback = false;
-    storesInUse ||= hasStore();
-  }
+  storesInUse ||= hasStore();
   if (storesInUse) return emptyScope().runInAsyncScope(callback, receiver, argument);
   return callFunction(callback, receiver, argument);
 }

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 
 import type { AioContext } from './context.js';
-import { allocateSlot, enterDriver, hold, inScope, invoke, letGo, run, type Callback } from './dispatcher.js';
+import { allocateSlot, hold, inScope, invoke, letGo, run, type Callback } from './dispatcher.js';
 import { AioError, throwCollected } from './errors.js';
 import { capture, type Callbacks, type FdHandler, type NotifierHandler } from './handler.js';
 import { native } from './load.js';
@@ -158,7 +158,6 @@ export class HandlerTable implements NotifierWatcher {
   /** Replaces the functions around the polling of what has a poll function; otherwise it does nothing. */
   setPoll(fd: number, begin: (() => void) | null, end: (() => void) | null): void {
     const polling = this.#watches[fd]?.polling;
-    enterDriver();
     polling?.replace(scopedOrNone(begin), scopedOrNone(end), this.#noteError);
     this.#throwErrors();
   }
@@ -348,7 +347,6 @@ export class HandlerTable implements NotifierWatcher {
   /** With a registration that C has let go of polling has ended: this is the last thing to do, for it calls the script. */
   #endPolling(polling: Polling | undefined): void {
     if (!polling) return;
-    enterDriver();
     try {
       polling.end();
     } catch (error) {

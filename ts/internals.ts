@@ -6,7 +6,7 @@
 
 import { checkBoolean } from './arguments.js';
 import { contextHandle, type AioContext } from './context.js';
-import { enterDriver, leaveDriver } from './dispatcher.js';
+import { leaveDriver } from './dispatcher.js';
 import { native } from './load.js';
 
 /**
@@ -25,7 +25,6 @@ export function notifyAccept(context: AioContext): void {
  * @throws `ERR_AIO_CLOSED`
  */
 export function bhPoll(context: AioContext): boolean {
-  enterDriver();
   return leaveDriver(native.contextBhPoll(contextHandle(context, 'context')));
 }
 
@@ -37,7 +36,6 @@ export function bhPoll(context: AioContext): boolean {
  * @throws `ERR_AIO_CLOSED`
  */
 export function prepare(context: AioContext): boolean {
-  enterDriver();
   return leaveDriver(native.contextPrepare(contextHandle(context, 'context')));
 }
 
@@ -58,7 +56,6 @@ export function pending(context: AioContext): boolean {
  * @throws `ERR_AIO_CLOSED`
  */
 export function dispatch(context: AioContext): boolean {
-  enterDriver();
   return leaveDriver(native.contextDispatch(contextHandle(context, 'context')));
 }
 

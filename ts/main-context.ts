@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 
 import { checkBoolean, invalidThis, invalidType, isObject } from './arguments.js';
-import { enterDriver, leaveDriver } from './dispatcher.js';
+import { leaveDriver } from './dispatcher.js';
 import { native } from './load.js';
 import type { MainContextHandle } from './native.js';
 
@@ -104,7 +104,6 @@ export class MainContext implements Disposable {
   iteration(mayBlock: boolean): boolean {
     if (!isObject(this) || !(#handle in this)) throw invalidThis('MainContext');
     checkBoolean(mayBlock, 'mayBlock');
-    enterDriver();
     return leaveDriver(native.mainContextIteration(this.#handle, mayBlock));
   }
 
@@ -116,7 +115,6 @@ export class MainContext implements Disposable {
    */
   pending(): boolean {
     if (!isObject(this) || !(#handle in this)) throw invalidThis('MainContext');
-    enterDriver();
     return leaveDriver(native.mainContextPending(this.#handle));
   }
 

@@ -2,7 +2,7 @@ import { checkSignal, isAborted } from './abort.js';
 import { checkObject, checkNotNegative, nanoseconds, scales } from './arguments.js';
 import { Clock } from './clock.js';
 import type { AioContext } from './context.js';
-import { drain, enterDriver, leaveDriver } from './dispatcher.js';
+import { drain, leaveDriver } from './dispatcher.js';
 import { AbortError, AioError } from './errors.js';
 import { native } from './load.js';
 import type { ContextHandle } from './native.js';
@@ -53,7 +53,6 @@ export function waitUntil(
             `Nothing in AioContext ${context.name} could ever end the wait`,
           );
       }
-      enterDriver();
       leaveDriver(native.contextPoll(handle, true));
     }
   } finally {

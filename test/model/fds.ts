@@ -40,6 +40,8 @@ export class Slot {
   fd = -1;
   peer = -1;
   notifier: EventNotifier | null = null;
+  /** The notifier is being closed, and its handlers' `pollEnd` called. */
+  isClosing = false;
   #hasData = false;
   #isFull = false;
   #isHung = false;
@@ -54,7 +56,7 @@ export class Slot {
 
   open(): void {
     const number = this.fd;
-    this.#hasData = this.#isFull = this.#isHung = false;
+    this.#hasData = this.#isFull = this.#isHung = this.isClosing = false;
     openWith(number, (free) => {
       if (this.kind === 'pipe-write') {
         const ends = pipe();
@@ -83,6 +85,7 @@ export class Slot {
 
   /** All of it; `isLast`: its number is nobody's then. */
   close(isLast = false): void {
+    this.isClosing = this.notifier !== null;
     if (this.notifier) this.notifier.close();
     else if (this.model.isOpen) this.closeNumber();
     if (this.peer >= 0 && !this.#isHung) closeFd(this.peer);

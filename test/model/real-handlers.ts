@@ -35,7 +35,7 @@ export class RealHandlers {
     const name = `${this.#calls.name('handler')} of fd${String(i)}`;
     const handler = new HandlerModel(name, slot.model, has, spec.external);
     const real = this.#makeCallbacks(handler, slot, i, spec);
-    if (!slot.model.isOpen) {
+    if (!slot.model.isOpen || slot.isClosing) {
       this.#expectRefused(slot, real);
       return;
     }
@@ -47,13 +47,14 @@ export class RealHandlers {
     this.#calls.expectEnded(old);
   }
 
-  #expectRefused(slot: Slot, real: Callbacks): void {
+  #expectRefused(slot: Slot, real: Callbacks | null): void {
     this.#calls.count('refused');
     this.#calls.call(() => {
       try {
-        this.#calls.ctx.setFdHandler(slot.fd, real);
+        if (slot.notifier) this.#calls.ctx.setEventNotifier(slot.notifier, real);
+        else this.#calls.ctx.setFdHandler(slot.fd, real);
       } catch (error) {
-        if (hasCode(error, 'EBADF')) return;
+        if (hasCode(error, slot.notifier ? 'ERR_AIO_CLOSED' : 'EBADF')) return;
         throw error;
       }
       throw new Disagreement('a closed file descriptor is watched');
@@ -62,6 +63,10 @@ export class RealHandlers {
 
   remove(slot: Slot): void {
     const { ctx, model } = this.#calls;
+    if (slot.isClosing) {
+      this.#expectRefused(slot, null);
+      return;
+    }
     const old = model.handlers.set(slot.model, null);
     this.#calls.call(() => {
       if (slot.notifier) ctx.setEventNotifier(slot.notifier, null);

@@ -74,6 +74,7 @@ struct _AioContext {
   AioHandler *changes;                          /* list_lock: handlers added or deleted that the monitor has not seen */
   AioHandler **changes_tail;                    /* list_lock */
   _Atomic guint n_changes;                      /* how many; stored under list_lock, loaded by home */
+  guint n_removed;                              /* home: handlers that were let go of */
 
   _Atomic guint external_disable_cnt; /* any */
   gboolean external_held_back;        /* home: what the handlers were last told of it */
@@ -242,6 +243,28 @@ aio_context_n_callbacks (AioContext *ctx)
 {
   return aio_counter_get (&ctx->stats.bhs_run) + aio_counter_get (&ctx->stats.handlers_dispatched)
          + aio_counter_get (&ctx->stats.timers_fired) + aio_counter_get (&ctx->stats.requests_completed);
+}
+
+/*
+ * Home thread: what a context has seen by a certain moment; whether that is more by now. Then who is about to sleep does
+ * not: it may be what its caller waits for, and nothing else would tell.
+ */
+typedef struct {
+  guint n_accepted, n_removed;
+  guint64 n_callbacks;
+} AioSeen;
+
+static inline AioSeen
+aio_context_seen (AioContext *ctx)
+{
+  return (AioSeen){ ctx->n_accepted, ctx->n_removed, aio_context_n_callbacks (ctx) };
+}
+
+static inline gboolean
+aio_context_has_seen_more (AioContext *ctx, AioSeen before)
+{
+  return ctx->n_accepted != before.n_accepted || ctx->n_removed != before.n_removed
+         || aio_context_n_callbacks (ctx) != before.n_callbacks;
 }
 
 /* Home thread: it is not the thread's current context any more, if it was. */

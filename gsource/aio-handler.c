@@ -147,6 +147,7 @@ aio_context_apply_changes (AioContext *ctx)
               if (handler->polling)
                 aio_polling_remove (ctx, handler);
             }
+          ctx->n_removed++;
           aio_handler_unref (handler);
         }
       if (!deleted && handler->polling)

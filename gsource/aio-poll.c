@@ -37,26 +37,14 @@ aio_context_compute_timeout (AioContext *ctx)
   return state & AIO_BH_QUEUE_IDLE ? earlier (timeout, IDLE_BH_INTERVAL_NS) : timeout;
 }
 
-/* What a context has seen by a certain moment. */
-typedef struct {
-  guint n_accepted;
-  guint64 n_callbacks;
-} Seen;
-
-static Seen
-seen_so_far (AioContext *ctx)
-{
-  return (Seen){ ctx->n_accepted, aio_context_n_callbacks (ctx) };
-}
-
 /*
  * Waits, and tells whether the context's own notifier was ready; FALSE if the kernel refuses. Without handlers and
- * requests a look is in memory only. The wait does not block if more was seen since @before: a destroy notify may have
- * closed the context, or nested a poll that has accepted what was notified after the timeout was computed. Nor where a
- * poll nested in it, or in the end function of a handler, has left poll mode on.
+ * requests a look is in memory only. The wait does not block if more was seen since @before: a destroy notify may be what
+ * the caller waits for, or have nested a poll that has accepted what was notified after the timeout was computed. Nor
+ * where a poll nested in it, or in the end function of a handler, has left poll mode on, or the context was closed.
  */
 static gboolean
-wait (AioContext *ctx, gint64 *timeout_ns, Seen before, gboolean *notifier_ready, GError **error)
+wait (AioContext *ctx, gint64 *timeout_ns, AioSeen before, gboolean *notifier_ready, GError **error)
 {
   const AioFdMonOps *ops;
   gint64 timeout;
@@ -69,8 +57,8 @@ wait (AioContext *ctx, gint64 *timeout_ns, Seen before, gboolean *notifier_ready
    * Who is not held back any more may have been found ready before; the notification of that may be accepted by now. A
    * ring that has failed has completed its requests.
    */
-  if (ctx->ready.head || ctx->completed.head || ctx->n_accepted != before.n_accepted
-      || aio_context_n_callbacks (ctx) != before.n_callbacks || aio_polling_is_on (ctx) || aio_context_is_closed (ctx))
+  if (ctx->ready.head || ctx->completed.head || aio_context_has_seen_more (ctx, before) || aio_polling_is_on (ctx)
+      || aio_context_is_closed (ctx))
     *timeout_ns = 0;
   timeout = *timeout_ns;
   if (timeout == 0 && atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) == 0
@@ -175,7 +163,7 @@ gboolean
 aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError **error)
 {
   AioContext *outer;
-  Seen before;
+  AioSeen before;
   gint64 timeout;
   gboolean limited, may_sleep, waited, notified, progress, idle, notifier_ready = FALSE;
   gboolean polled;
@@ -192,7 +180,7 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
   if (max_ns == 0 && is_quiet (ctx))
     return FALSE;
   outer = aio_context_enter (ctx);
-  before = seen_so_far (ctx);
+  before = aio_context_seen (ctx);
   /* The notification of what another thread has added may be accepted; and only a look in memory may find it ready. */
   aio_context_apply_changes (ctx);
 

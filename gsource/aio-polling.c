@@ -535,7 +535,6 @@ aio_polling_block_ns (const AioPollingPass *pass)
 void
 aio_polling_prepare (AioContext *ctx)
 {
-  guint64 callbacks = aio_context_n_callbacks (ctx);
   AioContext *outer;
 
   if (ctx->poll_aio_handlers.n_due == 0 && !aio_polling_is_on (ctx))
@@ -546,9 +545,6 @@ aio_polling_prepare (AioContext *ctx)
   while (aio_polling_is_on (ctx) && aio_context_compute_timeout (ctx) != 0)
     leave_poll_mode (ctx);
   aio_context_leave (ctx, outer);
-  /* A nested poll() may have run what the caller of the iteration waits for. */
-  if (aio_context_n_callbacks (ctx) != callbacks && ctx->main_context)
-    g_main_context_wakeup (ctx->main_context);
 }
 
 /**

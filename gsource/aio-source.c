@@ -56,6 +56,7 @@ static gboolean
 aio_source_prepare (GSource *source, int *timeout_ms)
 {
   AioContext *ctx = (AioContext *) source;
+  AioSeen before;
   guint notify_me;
   gint64 timeout;
 
@@ -76,6 +77,7 @@ aio_source_prepare (GSource *source, int *timeout_ms)
 
   /* Only in an iteration that is nested in a handler's callback is there anything left to find anew. */
   aio_context_forget_ready (ctx);
+  before = aio_context_seen (ctx);
   aio_context_prepare (ctx);
   AIO_SCHEDULE_POINT (ctx, GS_PREPARE_BEFORE_TIMEOUT);
   timeout = aio_context_compute_timeout (ctx);
@@ -87,11 +89,14 @@ aio_source_prepare (GSource *source, int *timeout_ms)
       *timeout_ms = 0;
       return TRUE;
     }
-  if (atomic_load_explicit (&ctx->notified, memory_order_relaxed) || aio_polling_is_on (ctx))
+  if (atomic_load_explicit (&ctx->notified, memory_order_relaxed) || aio_context_has_seen_more (ctx, before)
+      || aio_polling_is_on (ctx))
     {
       /*
-       * A notification alone is nothing to dispatch, but check has to accept it. And poll mode is left on for what was
-       * to run, which another thread may have cancelled since, without a notification: the next prepare ends it.
+       * A notification alone is nothing to dispatch, but check has to accept it. What was removed, or run by a poll()
+       * nested in a function of a handler, may be what the caller of the iteration waits for. And poll mode is left on
+       * for what was to run, which another thread may have cancelled since, without a notification: the next prepare
+       * ends it.
        */
       ctx->own_wakeup = TRUE;
       *timeout_ms = 0;

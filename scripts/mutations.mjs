@@ -279,8 +279,8 @@ export const mutations = [
     hazards: 'D8',
     breaks: 'poll() sleeps although a poll nested in an end function has left poll mode on',
     file: 'gsource/aio-poll.c',
-    from: ' || aio_polling_is_on (ctx) || aio_context_is_closed',
-    to: ' || aio_context_is_closed',
+    from: ' || aio_polling_is_on (ctx)\n      || aio_context_is_closed',
+    to: '\n      || aio_context_is_closed',
     first: ['c polling-nested'],
   },
   {
@@ -291,6 +291,15 @@ export const mutations = [
     from: ' || aio_polling_is_on (ctx))\n',
     to: ')\n',
     first: ['c polling-glib'],
+  },
+  {
+    name: 'asleep-over-destroy-notify',
+    hazards: 'A11',
+    breaks: 'who waits for a destroy notify sleeps over it',
+    file: 'gsource/aio-handler.c',
+    from: '          ctx->n_removed++;\n',
+    to: '',
+    first: ['c handler-change'],
   },
   {
     name: 'removed-is-called',

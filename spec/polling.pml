@@ -857,14 +857,8 @@ iteration: /* aio_source_prepare() */
     :: else -> break
     od;
     skip;
-    d_step {
-        if
-        :: moved[depth] -> WAKE_PREPARED_SOURCE()
-        :: else
-        fi;
-        any = 0
-    };
-    sleeps = !HAS_READY && !notified;
+    any = 0;
+    sleeps = !HAS_READY && !notified && !moved[depth];
     if
     :: nested < DEPTH || ops < OPS -> nested++; n_pr = _nr_pr; run home(); end_prepare: _nr_pr == n_pr; nested-- /* another source's prepare */
     :: true

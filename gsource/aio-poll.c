@@ -211,6 +211,9 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
       AIO_SCHEDULE_POINT (ctx, POLL_AFTER_NOTIFY_ME);
       if (atomic_load_explicit (&ctx->notified, memory_order_relaxed))
         timeout = 0;
+      /* The notification of one that is to be freed may be accepted already, by check. */
+      else if (aio_context_bh_queue_state (ctx) & AIO_BH_QUEUE_DELETED)
+        timeout = 0;
     }
 
   AIO_SCHEDULE_POINT (ctx, POLL_BEFORE_WAIT);

@@ -58,6 +58,7 @@ aio_source_prepare (GSource *source, int *timeout_ms)
   AioContext *ctx = (AioContext *) source;
   AioSeen before;
   guint notify_me;
+  AioBhQueueState state;
   gint64 timeout;
 
   *timeout_ms = -1;
@@ -89,19 +90,20 @@ aio_source_prepare (GSource *source, int *timeout_ms)
       *timeout_ms = 0;
       return TRUE;
     }
-  if (atomic_load_explicit (&ctx->notified, memory_order_relaxed) || aio_context_has_seen_more (ctx, before)
-      || aio_polling_is_on (ctx))
+  state = aio_context_bh_queue_state (ctx);
+  if (atomic_load_explicit (&ctx->notified, memory_order_relaxed) || state & AIO_BH_QUEUE_DELETED
+      || aio_context_has_seen_more (ctx, before) || aio_polling_is_on (ctx))
     {
       /*
-       * A notification alone is nothing to dispatch, but check has to accept it. What was removed, or run by a poll()
-       * nested in a function of a handler, may be what the caller of the iteration waits for. And poll mode is left on
-       * for what was to run, which another thread may have cancelled since, without a notification: the next prepare
-       * ends it.
+       * A notification alone is nothing to dispatch, but check has to accept it, and what is only to be freed is ready
+       * there. What was removed, or run by a poll() nested in a function of a handler, may be what the caller of the
+       * iteration waits for. And poll mode is left on for what was to run, which another thread may have cancelled
+       * since, without a notification: the next prepare ends it.
        */
       ctx->own_wakeup = TRUE;
       *timeout_ms = 0;
     }
-  else if (!aio_context_arm_deadlines (ctx) || aio_context_bh_queue_state (ctx) & AIO_BH_QUEUE_IDLE)
+  else if (!aio_context_arm_deadlines (ctx) || state & AIO_BH_QUEUE_IDLE)
     *timeout_ms = to_glib_timeout (timeout);
   return FALSE;
 }

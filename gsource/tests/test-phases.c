@@ -184,6 +184,44 @@ bottom_halves_then_handlers_then_timers (Driver *d)
   driver_close_pair (fds);
 }
 
+/*
+ * A bottom half that is only to be freed ends one wait, whoever has accepted the notification of that; it is no reason to
+ * run anything.
+ */
+
+static gboolean
+is_zero (gpointer data)
+{
+  return *(int *) data == 0;
+}
+
+static void
+deleted_is_freed_by_the_next_wait (Driver *d)
+{
+  gboolean attached = d->kind != DRIVER_POLL;
+
+  for (gboolean by_glib = FALSE; by_glib <= attached; by_glib++)
+    for (gboolean taken_by_check = FALSE; taken_by_check <= attached; taken_by_check++)
+      {
+        int destroyed = 0;
+        AioBh *bh;
+
+        driver_settle (d);
+        bh = aio_bh_new_full (d->ctx, NULL, driver_count, &destroyed, driver_count);
+        aio_bh_delete (bh);
+        if (taken_by_check)
+          g_assert_true (g_main_context_pending (d->main_context));
+        else
+          aio_context_notify_accept (d->ctx);
+        g_assert_cmpint (aio_context_compute_timeout (d->ctx), ==, -1);
+        while (by_glib && destroyed == 0)
+          g_main_context_iteration (d->main_context, TRUE);
+        g_assert_true (aio_context_wait_while (d->ctx, is_zero, &destroyed, NULL));
+        g_assert_cmpint (destroyed, ==, 1);
+        g_assert_cmpuint (driver_stats (d).bhs_run, ==, 0);
+      }
+}
+
 /* Counters */
 
 static void
@@ -306,6 +344,7 @@ add_tests (void)
                   what_the_main_context_found_is_pending_until_dispatched);
   driver_add ("phases", "the-timeout-is-that-of-the-first-that-can-run", the_timeout_is_that_of_the_first_that_can_run);
   driver_add ("phases", "armed-means-that-a-wait-can-end", armed_means_that_a_wait_can_end);
+  driver_add ("phases", "B10-deleted-is-freed-by-the-next-wait", deleted_is_freed_by_the_next_wait);
   driver_add ("phases", "bottom-halves-then-handlers-then-timers", bottom_halves_then_handlers_then_timers);
   driver_add_for (DRIVER_POLL, "phases", "polls-and-waits-are-counted", polls_and_waits_are_counted);
   driver_add_for (DRIVER_GLIB, "phases", "phases-are-counted", phases_are_counted);

@@ -103,6 +103,7 @@ struct _AioContext {
   AioTimerList *manual_lists;          /* list_lock: one for each manual clock in use */
   AioTimerList *spare_lists;           /* list_lock: those of clocks that are not in use any more */
   _Atomic guint n_manual_lists;        /* stored under list_lock, loaded by home */
+  _Atomic guint64 n_lists_made;        /* the same: manual lists there have ever been */
   AioDeadline deadlines[2];            /* home: the timerfds for GLib, monotonic and wall-clock */
 
   AioCounters stats;

@@ -70,6 +70,7 @@ aio_context_get_timer_list (AioContext *ctx, AioClock *clock)
       while (*last)
         last = &(*last)->next;
       *last = list = g_steal_pointer (&unused);
+      list->number = atomic_fetch_add_explicit (&ctx->n_lists_made, 1, memory_order_relaxed);
       atomic_fetch_add_explicit (&ctx->n_manual_lists, 1, memory_order_release);
     }
   list->users++;
@@ -147,12 +148,18 @@ gboolean
 aio_context_run_timers (AioContext *ctx)
 {
   gboolean progress = FALSE;
+  AioTimerList *list;
+  guint64 end;
 
   for (AioClockType type = AIO_CLOCK_REALTIME; type < AIO_CLOCK_MANUAL; type++)
     if (aio_timer_list_has_timers (ctx->tlg[type]))
       progress |= aio_timer_list_run (ctx->tlg[type]);
-  for (AioTimerList *list = next_manual_list (ctx, NULL); list; list = next_manual_list (ctx, list))
+  /* The lists that are made meanwhile come last, and have to wait for the next pass: a callback may make one each time. */
+  end = atomic_load_explicit (&ctx->n_lists_made, memory_order_relaxed);
+  for (list = next_manual_list (ctx, NULL); list && list->number < end; list = next_manual_list (ctx, list))
     progress |= aio_timer_list_run (list);
+  if (list)
+    aio_context_put_timer_list (ctx, list);
   return progress;
 }
 

@@ -24,6 +24,7 @@ struct _AioTimerList {
   AioContext *ctx;
   AioClock *clock;    /* a reference; NULL in a spare list */
   AioTimerList *next; /* the context's chain of manual or of spare lists; guarded by its list_lock */
+  guint64 number;     /* of a manual list: how many there had been before; stored under the list_lock */
   guint users;        /* timers made and not freed, passes under way; guarded likewise */
 
   pthread_mutex_t lock; /* guards what follows and the timers' own fields; never held in a callback */

@@ -293,7 +293,8 @@ modify (AioTimer *timer, gint64 expire_ns, gboolean anticipate)
  * @timer: a timer
  * @expire: when it shall fire, on its clock and in its scale; a time in the past: on the next pass
  *
- * Arms the timer, or arms it again. A product beyond the range of nanoseconds counts as never. Any
+ * Arms the timer, or arms it again. A product beyond the range of nanoseconds counts as never. A pass goes from clock to
+ * clock: a time in the past fires in the one that is under way if it has not come to the timer's clock yet. Any
  * thread that holds a reference to the context. The original's `timer_mod`.
  */
 void

@@ -85,6 +85,63 @@ rearmed_into_the_past_fires_once_a_pass (Driver *d)
     aio_timer_free (s[i].timer);
 }
 
+/* Timers that free themselves and make another one, on another clock: each clock is new to the context every time. */
+#define CHAINS 2
+
+typedef struct {
+  Driver *d;
+  AioClock *clocks[2];
+  AioTimer *timer;
+  guint at; /* the clock of @timer */
+  int fired;
+} Chain;
+
+static void make_link (Chain *chain);
+
+static void
+free_and_make_on_the_other_clock (gpointer data)
+{
+  Chain *chain = data;
+
+  chain->fired++;
+  g_assert_cmpint (chain->fired, <, 100);
+  aio_timer_free (chain->timer);
+  chain->at = !chain->at;
+  make_link (chain);
+}
+
+static void
+make_link (Chain *chain)
+{
+  chain->timer = aio_timer_new (chain->d->ctx, chain->clocks[chain->at], AIO_TIMER_SCALE_NS,
+                                free_and_make_on_the_other_clock, chain);
+  aio_timer_mod_ns (chain->timer, 0);
+}
+
+static void
+lists_made_in_a_pass_wait_for_the_next (Driver *d)
+{
+  Chain chains[CHAINS];
+
+  for (guint i = 0; i < CHAINS; i++)
+    {
+      chains[i] = (Chain){ .d = d, .clocks = { aio_clock_new_manual (0), aio_clock_new_manual (0) } };
+      make_link (&chains[i]);
+    }
+  for (int turn = 1; turn <= 20; turn++)
+    {
+      g_assert_true (driver_turn (d, TRUE));
+      for (guint i = 0; i < CHAINS; i++)
+        g_assert_cmpint (chains[i].fired, ==, turn);
+    }
+  for (guint i = 0; i < CHAINS; i++)
+    {
+      aio_timer_free (chains[i].timer);
+      for (guint clock = 0; clock < 2; clock++)
+        aio_clock_unref (chains[i].clocks[clock]);
+    }
+}
+
 /* G10 */
 
 static void
@@ -259,6 +316,7 @@ static void
 add_tests (void)
 {
   driver_add ("timer-order", "G1-rearmed-into-the-past-fires-once-a-pass", rearmed_into_the_past_fires_once_a_pass);
+  driver_add ("timer-order", "G1-lists-made-in-a-pass-wait-for-the-next", lists_made_in_a_pass_wait_for_the_next);
   driver_add ("timer-order", "G10-equal-deadlines-fire-in-the-order-of-arming",
               equal_deadlines_fire_in_the_order_of_arming);
   driver_add ("timer-order", "G10-a-thousand-random-deadlines-fire-in-order",

@@ -180,6 +180,8 @@ hand_on (AioContextLock *lock)
 static void
 release_all (gpointer data G_GNUC_UNUSED)
 {
+  /* Destructors may still come that acquire one: for that there is another round. */
+  watched = FALSE;
   while (held)
     {
       g_autofree char *name = NULL;

@@ -527,6 +527,33 @@ a_thread_that_ends_hands_on_what_it_owns (Driver *d)
   get_in (d->ctx);
 }
 
+/* The destructor of a key that is younger than what the end of the thread is watched with, and so called later. */
+static pthread_key_t younger;
+
+static void
+acquire_at_the_end (gpointer data)
+{
+  aio_context_acquire (data);
+}
+
+static void
+acquire_twice (gpointer data)
+{
+  get_in (data);
+  g_assert_cmpint (pthread_key_create (&younger, acquire_at_the_end), ==, 0);
+  g_assert_cmpint (pthread_setspecific (younger, data), ==, 0);
+}
+
+static void
+a_destructor_that_acquires (Driver *d)
+{
+  driver_expect_warning ("*driver*thread*ended*");
+  driver_on_thread (acquire_twice, d->ctx);
+  g_test_assert_expected_messages ();
+  get_in (d->ctx);
+  pthread_key_delete (younger);
+}
+
 static void
 acquire_end_and_leave_behind (gpointer data)
 {
@@ -659,6 +686,7 @@ add_tests (void)
                    ending_on_another_thread_than_the_owner_is_a_warning);
   driver_add_for (DRIVER_POLL, "ownership", "a-thread-that-ends-hands-on-what-it-owns",
                   a_thread_that_ends_hands_on_what_it_owns);
+  driver_add_for (DRIVER_POLL, "ownership", "a-destructor-that-acquires", a_destructor_that_acquires);
   driver_add_bare ("ownership", "a-thread-that-ends-after-what-it-owned", a_thread_that_ends_after_what_it_owned);
   driver_add_for (DRIVER_POLL, "ownership", "a-closed-context-is-acquired-like-any-other",
                   a_closed_context_is_acquired_like_any_other);

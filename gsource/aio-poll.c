@@ -179,6 +179,9 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
   aio_counter_add (&ctx->stats.polls, 1);
   if (max_ns == 0 && is_quiet (ctx))
     return FALSE;
+  /* g_source_destroy() between prepare and check: there will be none that clears bit 0. */
+  if (atomic_load_explicit (&ctx->notify_me, memory_order_relaxed) & 1 && g_source_is_destroyed (&ctx->source))
+    atomic_fetch_and_explicit (&ctx->notify_me, ~1u, memory_order_relaxed);
   outer = aio_context_enter (ctx);
   before = aio_context_seen (ctx);
   /* The notification of what another thread has added may be accepted; and only a look in memory may find it ready. */

@@ -258,6 +258,39 @@ idle_context_sleeps (Driver *d)
   eventfds_free (eventfds, 40);
 }
 
+/* By g_source_destroy(), which tells the context nothing: it is a context that nobody has prepared. */
+static void
+destroyed_between_prepare_and_check (Driver *d)
+{
+  g_autoptr (GSource) source = aio_context_get_g_source (d->ctx);
+  int priority, fired = 0;
+  AioStats before, after;
+
+  g_assert_true (g_main_context_acquire (d->main_context));
+  g_main_context_prepare (d->main_context, &priority);
+  g_assert_cmpuint (aio_context_get_notify_me (d->ctx), ==, 1);
+  g_source_destroy (source);
+  g_main_context_release (d->main_context);
+
+  aio_context_notify (d->ctx);
+  driver_poll (d->ctx, TRUE);
+  before = driver_stats (d);
+  for (int i = 1; i <= 50; i++)
+    {
+      AioClock *clock = aio_clock_get (AIO_CLOCK_REALTIME);
+      AioTimer *timer = aio_timer_new (d->ctx, clock, AIO_TIMER_SCALE_NS, driver_count, &fired);
+
+      aio_timer_mod_ns (timer, aio_clock_get_ns (clock) + MS);
+      driver_poll (d->ctx, TRUE);
+      g_assert_cmpint (fired, ==, i);
+      aio_timer_free (timer);
+    }
+  after = driver_stats (d);
+  g_assert_cmpuint (aio_context_get_notify_me (d->ctx), ==, 0);
+  g_assert_cmpuint (after.eventfd_writes, ==, before.eventfd_writes);
+  g_assert_cmpuint (after.waits, ==, before.waits + 50);
+}
+
 static void
 add_tests (void)
 {
@@ -266,6 +299,8 @@ add_tests (void)
   driver_add_for (DRIVER_ATTACHED, "source", "E14-destroyed-with-handlers-in-place", destroyed_with_handlers_in_place);
   driver_add ("source", "N3-idle-context-sleeps", idle_context_sleeps);
   driver_add_for (DRIVER_ATTACHED, "source", "A6-prepare-without-check", prepare_without_check);
+  driver_add_for (DRIVER_ATTACHED, "source", "A6-destroyed-between-prepare-and-check",
+                  destroyed_between_prepare_and_check);
   driver_add_for (DRIVER_ATTACHED, "source", "A6-dispatch-without-prepare-and-check",
                   dispatch_without_prepare_and_check);
   driver_add ("source", "A6-a-thousand-chained-bottom-halves-write-no-eventfd",

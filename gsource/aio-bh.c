@@ -87,7 +87,11 @@ bh_enqueue (AioBh *bh, guint flags)
       while (!atomic_compare_exchange_weak_explicit (&ctx->bh_list, &head, bh, memory_order_release,
                                                      memory_order_relaxed));
     }
-  aio_context_notify (ctx);
+  /* An idle one is for the next wait to see, and spares none: one that schedules itself would take a whole processor. */
+  if (flags == AIO_BH_IDLE)
+    aio_context_notify_waiter (ctx);
+  else
+    aio_context_notify (ctx);
   aio_context_unpin (ctx, pinned);
 }
 

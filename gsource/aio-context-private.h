@@ -285,8 +285,9 @@ aio_context_check (AioContext *ctx, const char *what, GError **error)
 }
 
 /*
- * Any thread, but no signal handler: wakes who waits, after a change that every wait looks at when it
- * begins. Spares the home thread the wait that aio_context_notify() would cut short.
+ * Any thread: wakes who waits, after a change that every wait looks at when it begins; in a signal handler, after one
+ * that a wait looks at once it has raised notify_me. Spares the home thread the wait that aio_context_notify() would cut
+ * short.
  */
 void aio_context_notify_waiter (AioContext *ctx);
 

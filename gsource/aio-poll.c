@@ -214,9 +214,12 @@ aio_context_poll_for (AioContext *ctx, gint64 max_ns, gboolean *expired, GError 
       AIO_SCHEDULE_POINT (ctx, POLL_AFTER_NOTIFY_ME);
       if (atomic_load_explicit (&ctx->notified, memory_order_relaxed))
         timeout = 0;
-      /* The notification of one that is to be freed may be accepted already, by check. */
-      else if (aio_context_bh_queue_state (ctx) & AIO_BH_QUEUE_DELETED)
-        timeout = 0;
+      /*
+       * A signal handler of this thread may have scheduled an idle one since, of which it notifies nobody but who waits;
+       * and the notification of one that is to be freed may be accepted already, by check.
+       */
+      else if (atomic_load_explicit (&ctx->bh_list, memory_order_relaxed) || ctx->bh_slice_list)
+        timeout = aio_context_bh_queue_state (ctx) & AIO_BH_QUEUE_DELETED ? 0 : wait_time (ctx, max_ns, &limited);
     }
 
   AIO_SCHEDULE_POINT (ctx, POLL_BEFORE_WAIT);

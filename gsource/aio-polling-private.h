@@ -59,12 +59,13 @@ void aio_polling_update_ns (AioContext *ctx);
 
 /* What one poll() has done before its wait. */
 typedef struct {
-  gint64 start_ns;    /* when it began; -1 if nobody wants to know */
-  guint n_accepted;   /* the notifications accepted until then */
-  guint n_appended;   /* the handlers registered until then */
-  guint64 callbacks;  /* the callbacks run until then */
-  gboolean had_ready; /* an outer wait had found handlers ready */
-  gboolean asked_all; /* every handler that can be asked was */
+  gint64 start_ns;       /* when it began; -1 if nobody wants to know */
+  guint n_accepted;      /* the notifications accepted until then */
+  guint n_appended;      /* the handlers registered until then */
+  guint64 callbacks;     /* the callbacks run until then */
+  gconstpointer bh_list; /* the bottom half scheduled last until then */
+  gboolean had_ready;    /* an outer wait had found handlers ready */
+  gboolean asked_all;    /* every handler that can be asked was */
 } AioPollingPass;
 
 /* Home thread, before a wait of at most @timeout_ns: asks the handlers; whether the wait may block. */

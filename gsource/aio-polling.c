@@ -430,14 +430,15 @@ need_wait (AioContext *ctx)
 /*
  * Whether a wait would not block whatever its timeout; also if a poll() that is nested in one of the functions has taken
  * the notification, or run the callback, that the caller of this one blocks for, or if one of them has registered a
- * handler, which has not been asked.
+ * handler, which has not been asked, or has scheduled an idle bottom half, which notifies nobody.
  */
 static gboolean
 wait_is_over (AioContext *ctx, const AioPollingPass *pass)
 {
   return ctx->ready.head || ctx->completed.head || atomic_load_explicit (&ctx->notified, memory_order_relaxed)
          || ctx->n_accepted != pass->n_accepted || aio_context_n_callbacks (ctx) != pass->callbacks
-         || ctx->poll_aio_handlers.n_appended != pass->n_appended || aio_context_is_closed (ctx);
+         || ctx->poll_aio_handlers.n_appended != pass->n_appended
+         || atomic_load_explicit (&ctx->bh_list, memory_order_relaxed) != pass->bh_list || aio_context_is_closed (ctx);
 }
 
 static gint64
@@ -477,6 +478,7 @@ aio_polling_before_wait (AioContext *ctx, gint64 timeout_ns, AioPollingPass *pas
     .n_accepted = ctx->n_accepted,
     .n_appended = ctx->poll_aio_handlers.n_appended,
     .callbacks = aio_context_n_callbacks (ctx),
+    .bh_list = atomic_load_explicit (&ctx->bh_list, memory_order_relaxed),
     .had_ready = ctx->ready.head != NULL,
     .asked_all = TRUE,
   };

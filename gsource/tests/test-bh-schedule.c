@@ -249,7 +249,7 @@ idle_runs_within_ten_milliseconds_and_is_no_progress (Driver *d)
 
       aio_bh_schedule_idle (bh);
       g_assert_true (aio_bh_is_scheduled (bh));
-      aio_context_notify_accept (d->ctx); /* or the poll would not wait at all */
+      g_assert_false (aio_context_get_notified (d->ctx));
       start_ms = driver_now_ms ();
       g_assert_false (driver_poll (d->ctx, TRUE));
       shortest_ms = MIN (shortest_ms, driver_now_ms () - start_ms);
@@ -279,6 +279,48 @@ idle_runs_within_ten_milliseconds_and_is_no_progress (Driver *d)
 
   aio_bh_delete (bh);
   aio_bh_delete (normal);
+}
+
+/* What is seen is looked at once each 10 ms, not all the time. */
+
+typedef struct {
+  AioBh *bh;
+  int runs;
+} Endless;
+
+static void
+schedule_idle_again (gpointer data)
+{
+  Endless *endless = data;
+
+  endless->runs++;
+  aio_bh_schedule_idle (endless->bh);
+}
+
+static void
+idle_that_schedules_itself_takes_no_processor (Driver *d)
+{
+  Endless endless[2] = { { NULL, 0 }, { NULL, 0 } };
+  int turns = 0, start_runs;
+  gint64 end_us;
+
+  for (guint i = 0; i < G_N_ELEMENTS (endless); i++)
+    {
+      endless[i].bh = aio_bh_new (d->ctx, schedule_idle_again, &endless[i]);
+      aio_bh_schedule_idle (endless[i].bh);
+    }
+  driver_turn (d, TRUE);
+  start_runs = endless[0].runs;
+  end_us = g_get_monotonic_time () + 100000;
+  for (; g_get_monotonic_time () < end_us; turns++)
+    driver_turn (d, TRUE);
+  g_assert_cmpint (turns, <=, 20); /* 10, and who is new to GLib wakes it a few times */
+  for (guint i = 0; i < G_N_ELEMENTS (endless); i++)
+    {
+      g_assert_cmpint (endless[i].runs - start_runs, >=, turns);
+      aio_bh_delete (endless[i].bh);
+    }
+  g_assert_cmpuint (driver_stats (d).eventfd_writes, ==, 0);
 }
 
 /* B14 */
@@ -355,6 +397,63 @@ scheduled_in_a_signal_handler_just_before_the_wait (Driver *d)
   aio_bh_delete (bh_of_signal);
 }
 
+/* An idle one notifies nobody but who waits already: at each point of the way to there it is seen. */
+
+static void
+schedule_idle_from_signal (int signum)
+{
+  aio_bh_schedule_idle (bh_of_signal);
+}
+
+typedef struct {
+  AioPoint point;
+  gboolean raised;
+} Raise;
+
+static void
+raise_at (AioContext *ctx, AioPoint point, gpointer data)
+{
+  Raise *r = data;
+
+  if (point != r->point || r->raised)
+    return;
+  r->raised = TRUE;
+  raise_and_look_at_errno ();
+}
+
+static void
+idle_scheduled_in_a_signal_handler_on_the_way_to_the_wait (Driver *d)
+{
+  static const AioPoint points[] = { AIO_POINT_POLL_AFTER_TIMEOUT, AIO_POINT_POLL_AFTER_NOTIFY_ME,
+                                     AIO_POINT_POLL_BEFORE_WAIT, AIO_POINT_GS_PREPARE_AFTER_BIT,
+                                     AIO_POINT_GS_PREPARE_AFTER_TIMEOUT };
+  struct sigaction action = { .sa_handler = schedule_idle_from_signal }, previous;
+  int runs = 0;
+
+  bh_of_signal = aio_bh_new (d->ctx, driver_count, &runs);
+  sigaction (SIGUSR1, &action, &previous);
+  for (guint i = 0; i < G_N_ELEMENTS (points); i++)
+    {
+      gboolean in_prepare = i >= 3;
+      Raise r = { points[i], FALSE };
+
+      if (in_prepare && d->kind == DRIVER_POLL)
+        break;
+      driver_settle (d);
+      runs = 0;
+      aio_test_set_hook (d->ctx, raise_at, &r);
+      while (runs == 0)
+        if (in_prepare)
+          g_main_context_iteration (d->main_context, TRUE);
+        else
+          driver_poll (d->ctx, TRUE);
+      g_assert_true (r.raised);
+      aio_test_set_hook (d->ctx, NULL, NULL);
+    }
+  sigaction (SIGUSR1, &previous, NULL);
+  aio_bh_delete (bh_of_signal);
+}
+
 static void
 signal_home (gpointer data)
 {
@@ -397,6 +496,10 @@ add_tests (void)
   driver_add ("bh-schedule", "B7-schedule-upgrades-a-pending-idle", schedule_upgrades_a_pending_idle);
   driver_add ("bh-schedule", "B8-idle-runs-within-10ms-and-is-no-progress",
               idle_runs_within_ten_milliseconds_and_is_no_progress);
+  driver_add ("bh-schedule", "B8-idle-that-schedules-itself-takes-no-processor",
+              idle_that_schedules_itself_takes_no_processor);
+  driver_add ("bh-schedule", "B8-B14-idle-scheduled-in-a-signal-handler-on-the-way-to-the-wait",
+              idle_scheduled_in_a_signal_handler_on_the_way_to_the_wait);
   driver_add ("bh-schedule", "B14-scheduled-in-a-signal-handler", scheduled_in_a_signal_handler);
   driver_add ("bh-schedule", "B14-scheduled-in-a-signal-handler-just-before-the-wait",
               scheduled_in_a_signal_handler_just_before_the_wait);

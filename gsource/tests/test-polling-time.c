@@ -519,6 +519,37 @@ timer_armed_in_poll (Driver *d)
   timer_armed_by (d, FALSE);
 }
 
+static AioBh *bh_to_schedule;
+
+/* B8: nor is an idle bottom half kept waiting. */
+static void
+schedule_idle (Producer *producer)
+{
+  if (producer->data++ == 0)
+    aio_bh_schedule_idle (bh_to_schedule);
+}
+
+static void
+idle_scheduled_in_poll (Driver *d)
+{
+  Producer producer;
+  gint64 start;
+  int runs = 0;
+
+  producer_start (&producer, d);
+  producer_enter_poll_mode (&producer);
+  aio_context_prepare (d->ctx);
+  producer_set_ns (&producer, 3 * SECOND);
+  bh_to_schedule = aio_bh_new (d->ctx, driver_count, &runs);
+  producer.on_poll = schedule_idle;
+  start = g_get_monotonic_time ();
+  while (runs == 0)
+    driver_poll (d->ctx, TRUE);
+  g_assert_cmpint (g_get_monotonic_time () - start, <, 2000000);
+  aio_bh_delete (bh_to_schedule);
+  producer_stop (&producer);
+}
+
 static void
 add_tests (void)
 {
@@ -532,6 +563,7 @@ add_tests (void)
   driver_add ("polling-time", "time-is-counted-once", time_is_counted_once);
   driver_add_for (DRIVER_POLL, "polling-time", "timer-armed-in-begin", timer_armed_in_begin);
   driver_add_for (DRIVER_POLL, "polling-time", "timer-armed-in-poll", timer_armed_in_poll);
+  driver_add_for (DRIVER_POLL, "polling-time", "B8-idle-scheduled-in-poll", idle_scheduled_in_poll);
   driver_add_for (DRIVER_POLL, "polling-time", "clock-stands", clock_stands);
   driver_add_for (DRIVER_POLL, "polling-time", "D6-idle", idle);
   driver_add_for (DRIVER_POLL, "polling-time", "D6-idle/need-wait", idle_with_need_wait);

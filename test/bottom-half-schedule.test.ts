@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createHook } from 'node:async_hooks';
+import { AsyncLocalStorage, createHook } from 'node:async_hooks';
 
 import type { BottomHalf } from 'aio-gsource';
 import { computeTimeoutNs } from 'aio-gsource/internals';
@@ -249,18 +249,20 @@ describe('BottomHalf: scheduling', () => {
     const order: string[] = [];
     let inHook = (): void => undefined;
     const hook = createHook({
-      init: () => {
-        const once = inHook;
-        inHook = () => undefined;
-        once();
+      init: (_, type) => {
+        if (type === 'AioCallback') inHook();
       },
     }).enable();
     try {
       inHook = () => {
+        inHook = () => undefined;
         order.push('hook');
         ctx.poll(false);
       };
-      ctx.scheduleOneshot(() => order.push('oneshot'));
+      // With a store, or there is nothing that a hook would be told of.
+      new AsyncLocalStorage().run('store', () => {
+        ctx.scheduleOneshot(() => order.push('oneshot'));
+      });
     } finally {
       hook.disable();
     }

@@ -117,10 +117,10 @@ export class Handlers implements Part {
 
   begins(frame: Frame): void {
     frame.heldBack = this.disabled > 0;
-    if (!frame.looks || this.#passes.closed) return;
-    // It forgets what the outer pass has found, and not called.
-    if (frame.kind === 'iteration' && this.#passes.frames.length > 1)
+    // GLib has it forget what the outer pass has found, and not called.
+    if ((frame.kind === 'iteration' || frame.kind === 'pending') && this.#passes.frames.length > 1)
       for (const handler of this.all) handler.missed = false;
+    if (!frame.looks || this.#passes.closed) return;
     // One that is being called may go on with what was found before. What pending() has found is there until the wait.
     for (const { fd, depth, dyingIn } of this.all)
       if (frame.kind === 'poll' && this.#passes.prepared) fd.seen |= fd.visible;

@@ -9,9 +9,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#define CLOSED (1u << 31)
+
 struct _AioNotifier {
   gint ref_count;
-  _Atomic int fd; /* -1: closed */
+  int fd;
+  _Atomic guint uses; /* calls under way that use fd; CLOSED: there will be no more, and the last of them closes it */
 };
 
 typedef struct {
@@ -88,23 +91,41 @@ aio_notifier_unref (AioNotifier *notifier)
   g_free (notifier);
 }
 
+/* Any thread, and signal handlers: whether fd is open, and stays so until the use ends. Its number may be another's then. */
+static gboolean
+begin_use (AioNotifier *notifier)
+{
+  guint uses = atomic_load_explicit (&notifier->uses, memory_order_relaxed);
+
+  do
+    if (uses & CLOSED)
+      return FALSE;
+  while (!atomic_compare_exchange_weak_explicit (&notifier->uses, &uses, uses + 1, memory_order_acquire,
+                                                 memory_order_relaxed));
+  return TRUE;
+}
+
+static void
+end_use (AioNotifier *notifier)
+{
+  if (atomic_fetch_sub_explicit (&notifier->uses, 1, memory_order_acq_rel) == (CLOSED | 1))
+    close (notifier->fd);
+}
+
 /**
  * aio_notifier_close:
  * @notifier: a notifier that no context watches any more
  *
- * Closes its file descriptor while references remain. Closing it again does nothing. The original's
- * `event_notifier_cleanup`.
+ * Closes its file descriptor while references remain; if other threads are just setting or clearing it, the last of
+ * them does. Closing it again does nothing. Any thread. The original's `event_notifier_cleanup`.
  */
 void
 aio_notifier_close (AioNotifier *notifier)
 {
-  int fd;
-
   g_return_if_fail (notifier != NULL);
 
-  fd = atomic_exchange (&notifier->fd, -1);
-  if (fd >= 0)
-    close (fd);
+  if (atomic_fetch_or_explicit (&notifier->uses, CLOSED, memory_order_acq_rel) == 0)
+    close (notifier->fd);
 }
 
 /**
@@ -120,7 +141,7 @@ aio_notifier_get_fd (AioNotifier *notifier)
 {
   g_return_val_if_fail (notifier != NULL, -1);
 
-  return atomic_load (&notifier->fd);
+  return atomic_load_explicit (&notifier->uses, memory_order_acquire) & CLOSED ? -1 : notifier->fd;
 }
 
 /**
@@ -139,25 +160,26 @@ aio_notifier_set (AioNotifier *notifier, GError **error)
 {
   const guint64 one = 1;
   gssize written;
-  int fd;
+  int write_error;
 
   g_return_val_if_fail (notifier != NULL, FALSE);
 
-  fd = atomic_load (&notifier->fd);
-  if (fd < 0)
+  if (!begin_use (notifier))
     {
       g_set_error (error, AIO_ERROR, AIO_ERROR_CLOSED, "The notifier is closed");
       return FALSE;
     }
 
   do
-    written = AIO_SYSTEM (write) (fd, &one, sizeof one);
+    written = AIO_SYSTEM (write) (notifier->fd, &one, sizeof one);
   while (written < 0 && errno == EINTR);
+  write_error = errno;
+  end_use (notifier);
 
   /* EAGAIN: the counter is full, so it is set. */
-  if (written < 0 && errno != EAGAIN)
+  if (written < 0 && write_error != EAGAIN)
     {
-      aio_set_system_error (error, errno, "write", "write(eventfd %d)", fd);
+      aio_set_system_error (error, write_error, "write", "write(eventfd %d)", notifier->fd);
       return FALSE;
     }
   return TRUE;
@@ -179,9 +201,12 @@ aio_notifier_test_and_clear (AioNotifier *notifier)
 
   g_return_val_if_fail (notifier != NULL, FALSE);
 
+  if (!begin_use (notifier))
+    return FALSE;
   do
-    got = AIO_SYSTEM (read) (atomic_load (&notifier->fd), &value, sizeof value);
+    got = AIO_SYSTEM (read) (notifier->fd, &value, sizeof value);
   while (got < 0 && errno == EINTR);
+  end_use (notifier);
   return got == sizeof value;
 }
 

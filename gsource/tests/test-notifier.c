@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "driver.h"
 
+#include "aio-system-private.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 typedef struct {
@@ -198,11 +201,77 @@ cannot_be_watched_by_a_closed_context (Driver *d)
   aio_notifier_unref (calls.notifier);
 }
 
+/* A call that is under way when another thread closes the notifier still has its file descriptor. */
+
+static AioNotifier *closing;
+static int n_closed_in_calls;
+
+static void
+close_it (gpointer data)
+{
+  aio_notifier_close (data);
+}
+
+static void
+close_meanwhile (int fd)
+{
+  AioNotifier *notifier = g_steal_pointer (&closing);
+
+  if (notifier == NULL)
+    return;
+  driver_on_thread (close_it, notifier);
+  g_assert_cmpint (aio_notifier_get_fd (notifier), ==, -1);
+  g_assert_cmpint (fcntl (fd, F_GETFD), >=, 0);
+  n_closed_in_calls++;
+}
+
+static ssize_t
+write_closed_meanwhile (int fd, const void *buffer, size_t size)
+{
+  close_meanwhile (fd);
+  return write (fd, buffer, size);
+}
+
+static ssize_t
+read_closed_meanwhile (int fd, void *buffer, size_t size)
+{
+  close_meanwhile (fd);
+  return read (fd, buffer, size);
+}
+
+static void
+closed_while_it_is_set_or_cleared (Driver *d)
+{
+  aio_system.write = write_closed_meanwhile;
+  aio_system.read = read_closed_meanwhile;
+  n_closed_in_calls = 0;
+  for (guint i = 0; i < 2; i++)
+    {
+      AioNotifier *notifier = aio_notifier_new (TRUE, NULL);
+      int fd = aio_notifier_get_fd (notifier);
+
+      closing = notifier;
+      g_assert_true (i == 0 ? aio_notifier_set (notifier, NULL) : aio_notifier_test_and_clear (notifier));
+      g_assert_cmpint (n_closed_in_calls, ==, i + 1);
+      g_assert_cmpint (fcntl (fd, F_GETFD), ==, -1);
+      /* Whoever has the number now is left alone. */
+      g_assert_cmpint (fcntl (STDIN_FILENO, F_DUPFD_CLOEXEC, fd), ==, fd);
+      g_assert_false (aio_notifier_set (notifier, NULL));
+      g_assert_false (aio_notifier_test_and_clear (notifier));
+      aio_notifier_close (notifier);
+      aio_notifier_unref (notifier);
+      g_assert_no_errno (close (fd));
+    }
+  aio_system.write = write;
+  aio_system.read = read;
+}
+
 static void
 add_tests (void)
 {
   driver_add_bare ("notifier", "set-and-clear", set_and_clear);
   driver_add_bare ("notifier", "closed-notifier-is-an-error", closed_notifier_is_an_error);
+  driver_add_bare ("notifier", "closed-while-it-is-set-or-cleared", closed_while_it_is_set_or_cleared);
   driver_add_bare ("notifier", "A15-full-counter-counts-as-set", full_counter_counts_as_set);
   driver_add ("notifier", "watched-notifier-calls", watched_notifier_calls);
   driver_add ("notifier", "watching-keeps-a-reference", watching_keeps_a_reference);

@@ -229,6 +229,7 @@ displayed_name (AioBh *bh)
 void
 aio_context_clear_bhs (AioContext *ctx, gboolean report)
 {
+  g_autoptr (GPtrArray) leaks = g_ptr_array_new_with_free_func (g_free);
   AioBh *bh, *next;
 
   aio_context_lock_lists (ctx);
@@ -238,11 +239,13 @@ aio_context_clear_bhs (AioContext *ctx, gboolean report)
 
       next = bh->next_bh;
       if (report && !deleted)
-        g_warning ("AioContext %s: bottom half %s was not deleted when the context ended", ctx->name,
-                   displayed_name (bh));
+        g_ptr_array_add (leaks, g_strdup (displayed_name (bh)));
       aio_bh_delete (bh);
     }
   aio_context_unlock_lists (ctx);
+  for (guint i = 0; i < leaks->len; i++)
+    g_warning ("AioContext %s: bottom half %s was not deleted when the context ended", ctx->name,
+               (char *) leaks->pdata[i]);
 
   /* Those on the stack of an outer pass are in its slice, or, if they are running, back in the list. */
   for (;;)

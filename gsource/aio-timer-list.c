@@ -179,26 +179,35 @@ aio_timer_list_leave_clock (AioTimerList *list)
 }
 
 static void
-report_leak (AioTimerList *list, AioTimer *timer)
+add_leak (AioTimerList *list, AioTimer *timer, GPtrArray *leaks)
 {
   const char *name = aio_timer_get_name (timer);
 
-  g_warning ("AioContext %s: timer %s was still %s when the context ended", aio_context_get_name (list->ctx),
-             name ? name : "(unnamed)", timer->expire_ns >= 0 ? "armed" : "allocated");
+  g_ptr_array_add (leaks, g_strdup_printf ("AioContext %s: timer %s was still %s when the context ended",
+                                           aio_context_get_name (list->ctx), name ? name : "(unnamed)",
+                                           timer->expire_ns >= 0 ? "armed" : "allocated"));
 }
 
+/* Collected with the lock held, and told without it: who logs them may look at the timers there are. */
 static void
 report_leaks (AioTimerList *list)
 {
+  g_autoptr (GPtrArray) leaks = g_ptr_array_new_with_free_func (g_free);
+
+  pthread_mutex_lock (&list->lock);
   for (AioTimer *timer = list->owned; timer; timer = timer->owned_next)
-    report_leak (list, timer);
+    add_leak (list, timer, leaks);
   /* Those in their owner's memory are known only while they are armed. */
   for (AioTimer *timer = list->due_head; timer; timer = timer->due.next)
     if (timer->ref_count == 0)
-      report_leak (list, timer);
+      add_leak (list, timer, leaks);
   for (guint i = 0; i < list->n_heap; i++)
     if (list->heap[i].timer->ref_count == 0)
-      report_leak (list, list->heap[i].timer);
+      add_leak (list, list->heap[i].timer, leaks);
+  pthread_mutex_unlock (&list->lock);
+
+  for (guint i = 0; i < leaks->len; i++)
+    g_warning ("%s", (char *) leaks->pdata[i]);
 }
 
 void
@@ -207,9 +216,9 @@ aio_timer_list_clear (AioTimerList *list, gboolean report)
   guint n_parted = 0;
   AioTimer *timer;
 
-  pthread_mutex_lock (&list->lock);
   if (report)
     report_leaks (list);
+  pthread_mutex_lock (&list->lock);
   while ((timer = list->due_head ? list->due_head : list->n_heap > 0 ? list->heap[0].timer : NULL))
     {
       aio_timer_list_disarm (list, timer);

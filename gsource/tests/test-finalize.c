@@ -249,6 +249,42 @@ closed_with_work_is_no_leak (Driver *d)
     }
 }
 
+/* No lock is held while it is logged. */
+
+static void
+ask_clocks (const char *domain, GLogLevelFlags level, const char *message, gpointer data)
+{
+  int *logged = data;
+
+  for (AioClockType type = AIO_CLOCK_REALTIME; type < AIO_CLOCK_MANUAL; type++)
+    aio_clock_deadline_ns_all (aio_clock_get (type), AIO_TIMER_ATTR_NONE);
+  ++*logged;
+}
+
+static void
+log_handler_may_ask_clocks (Driver *d)
+{
+  GLogLevelFlags fatal = g_log_set_always_fatal (G_LOG_FATAL_MASK);
+  int logged = 0;
+  guint handler = g_log_set_handler (G_LOG_DOMAIN, G_LOG_LEVEL_WARNING, ask_clocks, &logged);
+
+  for (guint which = 0; which < G_N_ELEMENTS (leaks); which++)
+    {
+      Leaky l = { .ctx = aio_context_new_full ("leaky", AIO_MONITOR_AUTO, NULL) };
+
+      g_test_message ("%s", leaks[which].name);
+      driver_pipe (l.fds);
+      l.notifier = aio_notifier_new (TRUE, NULL);
+      leaks[which].leak (&l);
+      aio_context_unref (l.ctx);
+      g_assert_cmpint (logged, ==, which + 1);
+      aio_notifier_unref (l.notifier);
+      driver_close_pair (l.fds);
+    }
+  g_log_remove_handler (G_LOG_DOMAIN, handler);
+  g_log_set_always_fatal (fatal);
+}
+
 static void
 drop_in_dispatch (gpointer data)
 {
@@ -354,6 +390,7 @@ add_tests (void)
   driver_add_for (DRIVER_POLL | DRIVER_GLIB, "finalize", "B11-work-left-is-a-warning-and-no-leak",
                   work_left_is_a_warning_and_no_leak);
   driver_add_bare ("finalize", "B11-each-leak-is-a-warning-of-its-own", each_leak_is_a_warning_of_its_own);
+  driver_add_bare ("finalize", "B11-log-handler-may-ask-clocks", log_handler_may_ask_clocks);
   driver_add_bare ("finalize", "B11-deleted-work-is-no-leak", deleted_work_is_no_leak);
   driver_add_bare ("finalize", "B11-closed-with-work-is-no-leak", closed_with_work_is_no_leak);
   driver_add_bare ("finalize", "B11-timers-that-are-due-are-leaks", timers_that_are_due_are_leaks);

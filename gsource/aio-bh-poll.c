@@ -152,7 +152,8 @@ aio_context_set_bh_batch (AioContext *ctx, AioBhFunc func, AioBhBatchFunc run, A
  * aio_context_bh_poll:
  * @ctx: a context
  *
- * Runs the bottom halves that were scheduled before the call, those of outer calls first. Home thread.
+ * Runs the bottom halves that were scheduled before the call, those of outer calls first; none once the context is
+ * closed. Home thread.
  * The original's `aio_bh_poll`.
  *
  * Returns: whether one ran that was not idle
@@ -169,6 +170,9 @@ aio_context_bh_poll (AioContext *ctx)
 
   g_return_val_if_fail (ctx != NULL && aio_context_is_home (ctx), FALSE);
 
+  /* What is left then is about to be freed, and the caller is a destroy notify of what was freed before. */
+  if (aio_context_is_closed (ctx))
+    return FALSE;
   slice.head = take_scheduled (ctx);
   if (slice.head || ctx->bh_slice_list)
     {

@@ -332,7 +332,7 @@ aio_context_pending (AioContext *ctx)
  * @ctx: a context
  *
  * Runs what there is, without looking at any file descriptor: bottom halves, handlers found ready,
- * timers. Home thread. The original's `aio_dispatch`.
+ * timers. Of a context that is closed nothing is run. Home thread. The original's `aio_dispatch`.
  *
  * Returns: whether there was progress
  */
@@ -344,6 +344,8 @@ aio_context_dispatch (AioContext *ctx)
 
   g_return_val_if_fail (ctx != NULL && aio_context_is_home (ctx), FALSE);
 
+  if (aio_context_is_closed (ctx))
+    return FALSE;
   outer = aio_context_enter (ctx);
   aio_context_fdmon (ctx)->gsource_check (ctx, TRUE);
   progress = run (ctx, -1);

@@ -459,9 +459,61 @@ nothing_runs_while_it_is_being_closed (Driver *d)
   g_assert_cmpint (destroyed, ==, 2);
 }
 
+/* What is not freed yet when a destroy notify comes is not run either, by whatever it calls. */
+
+typedef struct {
+  Driver *d;
+  int runs, destroyed;
+} Remains;
+
+static void
+count_run (gpointer data)
+{
+  ((Remains *) data)->runs++;
+}
+
+static void
+ignore_read (int fd, gpointer data)
+{
+}
+
+static void
+run_what_there_is (gpointer data)
+{
+  Remains *remains = data;
+
+  remains->destroyed++;
+  g_assert_false (aio_context_dispatch (remains->d->ctx));
+  g_assert_false (aio_context_bh_poll (remains->d->ctx));
+  g_assert_false (aio_context_poll (remains->d->ctx, FALSE, NULL));
+}
+
+static void
+a_destroy_notify_runs_nothing_that_is_left (Driver *d)
+{
+  static const AioFdHandler handler = { .read = ignore_read };
+  Remains remains = { .d = d };
+  AioTimer *timer;
+  int fds[2];
+
+  driver_pipe (fds);
+  g_assert_true (aio_context_set_fd_handler (d->ctx, fds[0], &handler, &remains, run_what_there_is, NULL));
+  timer = aio_timer_new_full (d->ctx, aio_clock_get (AIO_CLOCK_REALTIME), AIO_TIMER_SCALE_NS, AIO_TIMER_ATTR_NONE, NULL,
+                              count_run, &remains, run_what_there_is);
+  aio_timer_mod_ns (timer, 0);
+  for (guint i = 0; i < 2; i++)
+    aio_bh_schedule (aio_bh_new_full (d->ctx, NULL, count_run, &remains, run_what_there_is));
+  aio_context_schedule_oneshot_full (d->ctx, NULL, count_run, &remains, run_what_there_is);
+  g_assert_true (aio_context_close (d->ctx, NULL));
+  g_assert_cmpint (remains.runs, ==, 0);
+  g_assert_cmpint (remains.destroyed, ==, 5);
+  driver_close_pair (fds);
+}
+
 static void
 add_tests (void)
 {
+  driver_add ("close", "a-destroy-notify-runs-nothing-that-is-left", a_destroy_notify_runs_nothing_that_is_left);
   driver_add ("close", "N5-closes-from-everywhere", closes_from_everywhere);
   driver_add ("close", "embedded-timers-are-parted-armed-or-not", embedded_timers_are_parted_armed_or_not);
   driver_add_bare ("close", "boxed-handles-outlive-the-context", boxed_handles_outlive_the_context);

@@ -254,8 +254,8 @@ aio_bh_is_scheduled (AioBh *bh)
  *
  * Has it run as soon as possible on the home thread: in the next pass, in the order of the first
  * schedule, once however often it is scheduled before that. A pending idle one becomes an ordinary
- * one. The callback sees what the caller wrote before. Any thread, and signal handlers; errno is
- * preserved. The original's `qemu_bh_schedule`.
+ * one. The callback sees what the caller wrote before. Any thread that holds a reference to the context, and signal
+ * handlers of one; errno is preserved. The original's `qemu_bh_schedule`.
  */
 void
 aio_bh_schedule (AioBh *bh)
@@ -270,7 +270,7 @@ aio_bh_schedule (AioBh *bh)
  * @bh: a bottom half
  *
  * Has it run whenever the loop turns, and within 10 ms at the latest; it does not count as progress.
- * Any thread, and signal handlers. The original's `qemu_bh_schedule_idle`.
+ * Any thread that holds a reference to the context, and signal handlers of one. The original's `qemu_bh_schedule_idle`.
  */
 void
 aio_bh_schedule_idle (AioBh *bh)
@@ -300,8 +300,8 @@ aio_bh_cancel (AioBh *bh)
  * @bh: a bottom half
  *
  * Cancels it for good; the context frees it in its next pass. Only a caller with a reference may use
- * it afterwards, and then scheduling it or deleting it again does nothing. Any thread. The original's
- * `qemu_bh_delete`.
+ * it afterwards, and then scheduling it or deleting it again does nothing. Any thread that holds a reference to the
+ * context; one to the bottom half alone does not keep the context from ending meanwhile. The original's `qemu_bh_delete`.
  */
 void
 aio_bh_delete (AioBh *bh)

@@ -254,7 +254,8 @@ aio_bh_is_scheduled (AioBh *bh)
  *
  * Has it run as soon as possible on the home thread: in the next pass, in the order of the first
  * schedule, once however often it is scheduled before that. A pending idle one becomes an ordinary
- * one. The callback sees what the caller wrote before. Any thread that holds a reference to the context, and signal
+ * one. The callback sees what the caller wrote before. One that schedules itself and then nests a poll is run by that, and
+ * nests again: nothing bounds it. Any thread that holds a reference to the context, and signal
  * handlers of one; errno is preserved. The original's `qemu_bh_schedule`.
  */
 void
@@ -378,7 +379,8 @@ aio_context_schedule_oneshot (AioContext *ctx, AioBhFunc func, gpointer data)
  * @data: what it is given
  * @destroy: (nullable): called with @data after the run, or if it never comes, on the thread that frees it
  *
- * Like aio_context_schedule_oneshot(), named. On a closed context only @destroy is called. Any thread.
+ * Like aio_context_schedule_oneshot(), named. On a closed context only @destroy is called; one that schedules another
+ * with itself for @destroy never returns then. Any thread.
  * The original's `aio_bh_schedule_oneshot_full`.
  */
 void

@@ -263,6 +263,9 @@ call_with_fd (AioHandler *handler, GCallback func)
  * %AIO_HANDLER_MAX_DEPTH deep; beyond that its file descriptor is left out of the nested wait. It is counted for each
  * handler: one that is replaced in its own callback, before that nests, is not bounded.
  *
+ * A @destroy that watches again with itself for @destroy never returns once the context is closed, for each of these
+ * calls fails.
+ *
  * Remove the handler before the file descriptor is closed. If it is closed first, poll(2) tells, and the
  * handler dies with `EBADF` through its @error callback. epoll(7) tells of regular files and directories alone. io_uring
  * keeps the file open, and tells once it was ready.

@@ -56,8 +56,8 @@ report (Stall *stall, guint64 progress)
            STALL_MS, progress, aio_context_get_notify_me (ctx), aio_context_get_notified (ctx),
            eventfd_is_set (ctx) ? "set" : "clear",
            atomic_load_explicit (&ctx->bh_list, memory_order_acquire) ? "queued" : "none",
-           atomic_load_explicit (&ctx->n_changes, memory_order_acquire), aio_context_get_dispatching (ctx),
-           stats.waits, stats.prepares, stats.eventfd_writes, stats.eventfd_reads);
+           atomic_load_explicit (&ctx->n_changes, memory_order_acquire), aio_context_get_dispatching (ctx), stats.waits,
+           stats.prepares, stats.eventfd_writes, stats.eventfd_reads);
 }
 
 static void

@@ -121,17 +121,22 @@ export class Handlers implements Part {
     if ((frame.kind === 'iteration' || frame.kind === 'pending') && this.#passes.frames.length > 1)
       for (const handler of this.all) handler.missed = false;
     if (!frame.looks || this.#passes.closed) return;
-    // One that is being called may go on with what was found before. What pending() has found is there until the wait.
-    for (const { fd, depth, dyingIn } of this.all)
-      if (frame.kind === 'poll' && this.#passes.prepared) fd.seen |= fd.visible;
-      else if (depth === 0 && !dyingIn) fd.look();
+    // What was found before is there until the wait: a dispatch that is nested in a poll function goes on with it.
+    for (const { fd } of this.all) fd.seen |= fd.visible;
+    if (frame.kind === 'iteration') this.#look();
     for (const handler of this.all) {
       const due = directions.filter((direction) => !handler.dyingIn && handler.isReady(direction));
       frame.due.set(handler, new Set<Callback>(due));
     }
   }
 
+  #look(): void {
+    // One that is being called may go on with what was found before.
+    for (const { fd, depth, dyingIn } of this.all) if (depth === 0 && !dyingIn) fd.look();
+  }
+
   leaves(frame: Frame, phase: number): void {
+    if (phase === Phase.before && frame.kind === 'poll') this.#look();
     if (phase !== Phase.handlers || frame.kind === 'bhPoll') return;
     const polls = [...this.all].some(({ has }) => has.poll);
     for (const handler of this.all) {

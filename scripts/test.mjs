@@ -82,7 +82,11 @@ async function fuzzC() {
   };
   const replayed = replayCorpus();
   check(replayed > 0, `${replayed} programs of the corpus`);
-  const { runs, failed, found } = await fuzz({ seconds: 60, jobs: Math.min(2, availableParallelism()), seed: 1 });
+  const { runs, failed, found } = await fuzz({
+    seconds: 60,
+    jobs: Math.min(2, availableParallelism()),
+    seed: 1,
+  });
   for (const file of found) report(file);
   check(!failed && found.length === 0 && runs >= leastRuns, `${runs} random programs in 60 s`);
   return settle(count, 0);

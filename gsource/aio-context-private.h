@@ -247,14 +247,9 @@ aio_context_n_callbacks (AioContext *ctx)
 }
 
 /*
- * Home thread: what a context has seen by a certain moment; whether that is more by now. Then who is about to sleep does
- * not: it may be what its caller waits for, and nothing else would tell.
+ * Home thread: what the context has seen so far; whether that is more than @before. Then who is about to sleep does not:
+ * it may be what its caller waits for, and nothing else would tell.
  */
-typedef struct {
-  guint n_accepted, n_removed;
-  guint64 n_callbacks;
-} AioSeen;
-
 static inline AioSeen
 aio_context_seen (AioContext *ctx)
 {

@@ -169,7 +169,7 @@ poll_once (AioContext *ctx, gint64 max_ns, gboolean *expired, GError **error)
   polled = ctx->poll_aio_handlers.n > 0 || ctx->poll_started;
   if (G_UNLIKELY (polled))
     {
-      gboolean may_block = aio_polling_before_wait (ctx, timeout, &pass);
+      gboolean may_block = aio_polling_before_wait (ctx, timeout, before, &pass);
 
       /* Time has passed, and callbacks have been called. */
       if (max_ns > 0 && pass.start_ns >= 0)

@@ -57,19 +57,24 @@ void aio_polling_note_dispatch (AioContext *ctx, AioHandler *handler, gint64 blo
 /* Home thread: after dispatches that were noted. */
 void aio_polling_update_ns (AioContext *ctx);
 
+/* What a context has seen by a certain moment: see aio_context_has_seen_more(). */
+typedef struct {
+  guint n_accepted, n_removed;
+  guint64 n_callbacks;
+} AioSeen;
+
 /* What one poll() has done before its wait. */
 typedef struct {
-  gint64 start_ns;       /* when it began; -1 if nobody wants to know */
-  guint n_accepted;      /* the notifications accepted until then */
+  AioSeen before;        /* what was seen when it began */
+  gint64 start_ns;       /* when it asked first; -1 if nobody wants to know */
   guint n_appended;      /* the handlers registered until then */
-  guint64 callbacks;     /* the callbacks run until then */
   gconstpointer bh_list; /* the bottom half scheduled last until then */
   gboolean had_ready;    /* an outer wait had found handlers ready */
   gboolean asked_all;    /* every handler that can be asked was */
 } AioPollingPass;
 
 /* Home thread, before a wait of at most @timeout_ns: asks the handlers; whether the wait may block. */
-gboolean aio_polling_before_wait (AioContext *ctx, gint64 timeout_ns, AioPollingPass *pass);
+gboolean aio_polling_before_wait (AioContext *ctx, gint64 timeout_ns, AioSeen before, AioPollingPass *pass);
 
 /*
  * Home thread, if it may not: whether there is no need to look at file descriptors either. @blocking: whether the

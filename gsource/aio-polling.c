@@ -436,8 +436,7 @@ static gboolean
 wait_is_over (AioContext *ctx, const AioPollingPass *pass)
 {
   return ctx->ready.head || ctx->completed.head || atomic_load_explicit (&ctx->notified, memory_order_relaxed)
-         || ctx->n_accepted != pass->n_accepted || aio_context_n_callbacks (ctx) != pass->callbacks
-         || ctx->poll_aio_handlers.n_appended != pass->n_appended
+         || aio_context_has_seen_more (ctx, pass->before) || ctx->poll_aio_handlers.n_appended != pass->n_appended
          || atomic_load_explicit (&ctx->bh_list, memory_order_relaxed) != pass->bh_list || aio_context_is_closed (ctx);
 }
 
@@ -467,17 +466,16 @@ poll_handlers (AioContext *ctx, const AioPollingPass *pass, gint64 until_ns)
 }
 
 gboolean
-aio_polling_before_wait (AioContext *ctx, gint64 timeout_ns, AioPollingPass *pass)
+aio_polling_before_wait (AioContext *ctx, gint64 timeout_ns, AioSeen before, AioPollingPass *pass)
 {
   gint64 ns = 0;
   gboolean found = FALSE;
 
   apply_params (ctx);
   *pass = (AioPollingPass){
+    .before = before,
     .start_ns = ctx->poll_params.max_ns > 0 ? now_ns () : -1,
-    .n_accepted = ctx->n_accepted,
     .n_appended = ctx->poll_aio_handlers.n_appended,
-    .callbacks = aio_context_n_callbacks (ctx),
     .bh_list = atomic_load_explicit (&ctx->bh_list, memory_order_relaxed),
     .had_ready = ctx->ready.head != NULL,
     .asked_all = TRUE,

@@ -299,7 +299,7 @@ export const mutations = [
     file: 'gsource/aio-handler.c',
     from: '          ctx->n_removed++;\n',
     to: '',
-    first: ['c handler-change'],
+    first: ['c destroy-notify'],
   },
   {
     name: 'removed-is-called',

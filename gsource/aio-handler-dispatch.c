@@ -212,6 +212,8 @@ set_depth (AioContext *ctx, AioHandler *handler, int depth)
   handler->parked = parked;
   if (handler->monitored)
     aio_context_fdmon (ctx)->update (ctx, handler);
+  if (!parked)
+    aio_context_wake_prepared_source (ctx);
 }
 
 gboolean

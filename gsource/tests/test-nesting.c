@@ -84,6 +84,49 @@ the_bound_holds_without_a_prepare (Driver *d)
   driver_close_pair (fds);
 }
 
+static void
+recurse_and_prepare (int fd, gpointer data)
+{
+  Recursion *r = data;
+  GMainContext *main_context = r->d->main_context;
+  GPollFD fds[8];
+  int timeout, n;
+
+  (void) fd;
+  r->depth++;
+  if (r->depth < AIO_HANDLER_MAX_DEPTH)
+    driver_poll (r->d->ctx, FALSE);
+  g_assert_true (g_main_context_acquire (main_context));
+  if (r->depth == AIO_HANDLER_MAX_DEPTH)
+    g_main_context_prepare (main_context, &timeout);
+  else if (r->depth == AIO_HANDLER_MAX_DEPTH - 1)
+    {
+      n = g_main_context_query (main_context, G_MAXINT, &timeout, fds, G_N_ELEMENTS (fds));
+      g_assert_cmpint (n, <=, G_N_ELEMENTS (fds));
+      r->calls = g_poll (fds, (guint) n, 0);
+    }
+  g_main_context_release (main_context);
+  r->depth--;
+}
+
+/* GLib was asked for nothing at the bound. */
+static void
+who_comes_back_from_the_bound_is_not_slept_over (Driver *d)
+{
+  Recursion r = { .d = d };
+  int fds[2];
+
+  driver_pipe (fds);
+  driver_watch (d, fds[0], recurse_and_prepare, &r);
+  driver_settle (d);
+  g_main_context_iteration (d->main_context, FALSE);
+  driver_write_byte (fds[1]);
+  driver_poll (d->ctx, FALSE);
+  g_assert_cmpint (r.calls, >, 0);
+  driver_unwatch (d, fds[0]);
+  driver_close_pair (fds);
+}
+
 typedef struct {
   Recursion r;
   int timer_fired;
@@ -551,6 +594,8 @@ add_tests (void)
   driver_add ("nesting", "C1-undrained-handler-recurses-to-a-bound", undrained_handler_recurses_to_a_bound);
   driver_add_for (DRIVER_ATTACHED, "nesting", "C1-the-bound-holds-without-a-prepare",
                   the_bound_holds_without_a_prepare);
+  driver_add_for (DRIVER_ATTACHED, "nesting", "C1-who-comes-back-from-the-bound-is-not-slept-over",
+                  who_comes_back_from_the_bound_is_not_slept_over);
   driver_add ("nesting", "C1-at-the-bound-a-wait-sleeps", at_the_bound_a_wait_sleeps);
   driver_add ("nesting", "C1-removed-at-the-bound", removed_at_the_bound);
   driver_add ("nesting", "C2-nested-turn-takes-over-the-ready-list", nested_turn_takes_over_the_ready_list);

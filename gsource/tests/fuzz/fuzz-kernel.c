@@ -181,11 +181,12 @@ earliest_timerfd (void)
   gint64 earliest = -1;
 
   for (guint i = 0; i < MAX_TIMERFDS; i++)
-    if (timerfds[i].expire_ns > 0 && timerfds[i].expire_ns < FUZZ_KERNEL_END_NS && is_ours (&timerfds[i]))
+    if (timerfds[i].expire_ns > 0 && is_ours (&timerfds[i]))
       {
-        gint64 at = timerfds[i].expire_ns - (timerfds[i].wall_clock ? wall_clock_offset_ns : 0);
+        gint64 offset_ns = timerfds[i].wall_clock ? wall_clock_offset_ns : 0, at;
 
-        if (earliest < 0 || at < earliest)
+        if (!__builtin_sub_overflow (timerfds[i].expire_ns, offset_ns, &at) && at < FUZZ_KERNEL_END_NS
+            && (earliest < 0 || at < earliest))
           earliest = MAX (at, now_ns);
       }
   return earliest;

@@ -281,6 +281,30 @@ describe('AioContext: child in a process of its own', function () {
     assert.match(stderr, /AIO_UNDRIVEN/);
   });
 
+  for (const [what, settle] of [
+    ['aborted', 'controller.abort();'],
+    ['over', 'ctx.poll(true);'],
+  ] as const)
+    it(`what an async hook opens when the wait is ${what} stays open`, async () => {
+      const lines = await scriptLines(
+        'cjs',
+        `${start} const fs = require('node:fs');
+        const controller = new AbortController();
+        ctx.child(run(''), { signal: controller.signal }).catch(() => {});
+        let open;
+        require('node:async_hooks').createHook({ promiseResolve() {
+          if (open) return;
+          ctx.close();
+          open = Array.from({ length: 10 }, () => fs.openSync('/dev/null'));
+        } }).enable();
+        ${settle}
+        for (const fd of open) fs.fstatSync(fd);
+        console.log(open.length);`,
+      );
+
+      assert.deepEqual(lines, ['10']);
+    });
+
   it('process.exit() when it has ended', async () => {
     const { code } = await runScript(
       'cjs',

@@ -321,6 +321,29 @@ describe('AioContext: sleep', () => {
     await assert.rejects(sleeping, closedError);
   });
 
+  it('what an async hook aborts while the context is closed is ended once', async () => {
+    const lines = await scriptLines(
+      'cjs',
+      `const ctx = new aio.AioContext(); const other = new aio.AioContext();
+      const controller = new AbortController();
+      ctx.sleep(1000).catch(() => {});
+      ctx.sleep(1000, { signal: controller.signal }).catch(() => {});
+      let timers;
+      require('node:async_hooks').createHook({ promiseResolve() {
+        if (timers) return;
+        timers = [];
+        controller.abort();
+        for (let i = 0; i < 5; i++) timers.push(other.timer(aio.Clock.realtime, () => {}));
+      } }).enable();
+      ctx.close();
+      for (const timer of timers) timer.after(0);
+      console.log(...timers.map(({ pending }) => pending));
+      other.close();`,
+    );
+
+    assert.deepEqual(lines, ['true true true true true']);
+  });
+
   withLoop('its errors are rejections', async ({ ctx }) => {
     await assert.rejects(ctx.sleep(NaN), { code: 'ERR_OUT_OF_RANGE' });
     await assert.rejects(ctx.sleep('1' as never), { code: 'ERR_INVALID_ARG_TYPE' });

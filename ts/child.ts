@@ -59,9 +59,10 @@ export function child(
       offAbort(signal, abort);
       waiting.delete(fail);
     };
+    // First of all, and once: an async hook that settling calls may do anything, such as closing the context.
     const fail = (error: Error): void => {
-      reject(error);
       end();
+      reject(error);
     };
     const abort = (): void => {
       if (signal) fail(new AbortError(signal));
@@ -71,8 +72,8 @@ export function child(
       table.setFd(pidfd, {
         read: () => {
           const status = statusOf(pidfd, reap);
-          resolve(status);
           end();
+          resolve(status);
         },
         // Somebody has closed it: the number may be another file's by now.
         error: (error) => {

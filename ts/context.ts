@@ -610,7 +610,8 @@ export class AioContext implements Disposable, AsyncDisposable {
       this.#handlers.clear(error());
     } finally {
       collectReleasedSlots();
-      for (const reject of [...this.#sleepers]) reject(error());
+      // Each takes itself out, and an async hook may have others do so.
+      for (const reject of this.#sleepers) reject(error());
     }
   }
 

@@ -324,4 +324,29 @@ describe('AsyncLocalStorage', () => {
       ['both', 7],
     ]);
   });
+
+  it('what callbacks run in is destroyed for async hooks', async () => {
+    const lines = await scriptLines(
+      'cjs',
+      `const { AsyncLocalStorage, createHook } = require('node:async_hooks');
+      const alive = new Set();
+      createHook({
+        init(id, type) { if (type === 'AioCallback') alive.add(id); },
+        destroy(id) { alive.delete(id); },
+      }).enable();
+      const ctx = new aio.AioContext();
+      new AsyncLocalStorage().run('store', () => { for (let i = 0; i < 100; i++) ctx.bh(() => {}); });
+      for (let i = 0; i < 100; i++) { ctx.scheduleOneshot(() => {}); ctx.poll(false); }
+      const made = alive.size;
+      let turns = 0;
+      const turn = () => {
+        gc();
+        if (alive.size > 10 && ++turns < 50) setTimeout(turn, 10);
+        else console.log(made >= 200, alive.size <= 10);
+      };
+      turn();`,
+    );
+
+    assert.deepEqual(lines, ['true true']);
+  });
 });

@@ -109,7 +109,8 @@ export function forgetWhenCollected(slot: Slot, callee: Callee): void {
 
 // Async context. Node has no way to ask whether any AsyncLocalStorage has a store. Before Node 24 stores are
 // properties of the current resource; later they are in a context frame, which every new AsyncResource is given.
-const newResource = (): AsyncResource => new AsyncResource('AioCallback', { requireManualDestroy: true });
+// The option is the default: hooks are told when it is collected. Without options Node takes a slower way.
+const newResource = (): AsyncResource => new AsyncResource('AioCallback', { requireManualDestroy: false });
 const symbols = Object.getOwnPropertySymbols(newResource());
 const frameSymbol = symbols.find(({ description }) => description === 'context_frame');
 const idSymbol = symbols.find(({ description }) => description === 'async_id_symbol');

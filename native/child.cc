@@ -14,13 +14,29 @@ namespace aio {
 
 namespace {
 
-// pidfdOpen(pid): CLOEXEC, as every one is.
+// pidfdOpen(pid): CLOEXEC, as every one is. It is closed at the latest when the environment ends.
 napi_value PidfdOpen(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   const int pid = arguments.Int32(0);
   const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
   if (fd < 0) return ThrowErrno(arguments.environment(), errno, "pidfd_open", "Watching process %d", pid);
+  arguments.environment().pidfds.insert(fd);
   return ToNumber(env, fd);
+}
+
+// pidfdClose(pidfd)
+napi_value PidfdClose(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  const int fd = arguments.Int32(0);
+  if (arguments.environment().pidfds.erase(fd) > 0) close(fd);
+  return nullptr;
+}
+
+// pidfdForget(pidfd): somebody has closed it.
+napi_value PidfdForget(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  arguments.environment().pidfds.erase(arguments.Int32(0));
+  return nullptr;
 }
 
 // childStatus(pidfd, reap): how the process has ended: its code, or minus its signal. undefined if it is not a child
@@ -37,6 +53,8 @@ napi_value Status(napi_env env, napi_callback_info info) {
 
 constexpr Method kMethods[] = {
     {"pidfdOpen", PidfdOpen},
+    {"pidfdClose", PidfdClose},
+    {"pidfdForget", PidfdForget},
     {"childStatus", Status},
 };
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "environment.h"
 
+#include <unistd.h>
+
 #include "context.h"
 
 namespace aio {
@@ -15,6 +17,8 @@ void Environment::End() {
   ended = true;
   while (!contexts.empty()) contexts.begin()->second->owned->End();
   slots->End();
+  for (int pidfd : pidfds) close(pidfd);
+  pidfds.clear();
 }
 
 }  // namespace aio

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "registration.h"
 
@@ -54,8 +55,9 @@ class Environment {
   std::unordered_map<AioContext*, Context*> contexts;
   std::unordered_map<uint32_t, Period> periods;  // by slot
   std::vector<SignalRegistration*> signals;      // what watches signals
+  std::unordered_set<int> pidfds;                // those of ts/child.ts, which a thread that is terminated cannot close
 
-  // Closes every context, so that nothing calls into an environment that is gone.
+  // Closes every context, so that nothing calls into an environment that is gone, and what else is open.
   void End();
 };
 

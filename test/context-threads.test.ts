@@ -99,6 +99,7 @@ describe('Contexts of many threads', function () {
           ctx.attach(new aio.MainContext());
           ctx.timer(aio.Clock.realtime, () => {}).after(100_000);
           ctx.bh(() => {}).schedule();
+          ctx.child(process.pid).catch(() => {});
           ctx.poll(false);
           return ctx;
         });

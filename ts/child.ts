@@ -49,11 +49,7 @@ export function child(
     const end = (): void => {
       forget();
       table.unwatch(pidfd);
-      try {
-        native.closeFd(pidfd);
-      } catch {
-        // Somebody has closed it.
-      }
+      native.pidfdClose(pidfd);
     };
     const forget = (): void => {
       offAbort(signal, abort);
@@ -78,12 +74,13 @@ export function child(
         // Somebody has closed it: the number may be another file's by now.
         error: (error) => {
           forget();
+          native.pidfdForget(pidfd);
           reject(error);
         },
         name: `child ${String(pid)}`,
       });
     } catch (error) {
-      native.closeFd(pidfd);
+      native.pidfdClose(pidfd);
       throw error;
     }
     onAbort(signal, abort);

@@ -162,6 +162,9 @@ export interface Native {
 
   // child.cc
   pidfdOpen(pid: number): number;
+  pidfdClose(pidfd: number): void;
+  /** Instead, where somebody else has closed it. */
+  pidfdForget(pidfd: number): void;
   /** Its code, or minus its signal; `undefined` if it cannot be known. */
   childStatus(pidfd: number, reap: boolean): number | undefined;
 

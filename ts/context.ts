@@ -88,7 +88,8 @@ const current: { made: AioContext | null } = { made: null };
  *
  * A context belongs to the thread that made it. Callbacks run there, each in the AsyncLocalStorage context of its
  * registration, in an empty one if that had no store; promises progress between them. What the first of all calls of
- * `enterWith()` enters in a callback stays with who drives that, as with any function that is called.
+ * `enterWith()` enters in a callback stays with who drives that, as with any function that is called. Before Node 24 an
+ * `uncaughtException` that the process survives takes the store of who drives, for Node forgets all of them then.
  *
  * What a callback throws is thrown by the `poll()`, `waitWhile()`, `blockOn()` or `MainContext.iteration()` that drives
  * it, once that has finished its iteration (several: as an `AggregateError`); where something else drives it, such as

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHook } from 'node:async_hooks';
 import { getEventListeners } from 'node:events';
 import { closeSync } from 'node:fs';
 
@@ -216,5 +217,27 @@ describe('AioContext: readable and writable', () => {
 
     assertQuiet(loop);
     for (const fd of Object.values(ends)) closeSync(fd);
+  });
+
+  withLoop('of a turn that an async hook begins while one ends there is one wait', (loop) => {
+    const { read, write: other } = loop.pipe();
+    const turns = iterator(loop.ctx.readable(read));
+    void turns.next();
+    write(other, 'x');
+    let begun = false;
+    const hook = createHook({
+      promiseResolve() {
+        if (begun) return;
+        begun = true;
+        void turns.next();
+      },
+    }).enable();
+
+    loop.ctx.poll(false);
+    hook.disable();
+    void turns.return();
+
+    assert.equal(begun, true);
+    assertQuiet(loop);
   });
 });

@@ -149,6 +149,8 @@ class Readiness implements AsyncIterableIterator<void, undefined> {
   }
 
   #begin(): void {
+    // An async hook that settling calls may have begun it.
+    if (this.#wait) return;
     try {
       const wait = new Wait(
         this.#table,

@@ -227,6 +227,43 @@ aio_clock_get_enabled (AioClock *clock)
 void
 aio_clock_set_enabled (AioClock *clock, gboolean enabled)
 {
+  aio_clock_set_enabled_while (clock, enabled, NULL, NULL);
+}
+
+/* With the lock held, and back with it. Under a clock that is enabled again there is always another pass. */
+static void
+wait_for_passes (AioClock *clock, AioConditionFunc condition, gpointer data)
+{
+  while (clock->n_passes > 0 && !aio_clock_get_enabled (clock))
+    if (!condition)
+      pthread_cond_wait (&clock->pass_ended, &clock->lock);
+    else
+      {
+        gboolean go_on;
+
+        pthread_mutex_unlock (&clock->lock);
+        go_on = condition (data);
+        pthread_mutex_lock (&clock->lock);
+        if (!go_on)
+          break;
+        if (clock->n_passes > 0 && !aio_clock_get_enabled (clock))
+          aio_wait_a_while (&clock->pass_ended, &clock->lock);
+      }
+}
+
+/**
+ * aio_clock_set_enabled_while: (skip)
+ * @clock: a clock
+ * @enabled: whether its timers shall fire
+ * @condition: (nullable): called when a wait begins and then ten times a second, with no lock held, or %NULL
+ * @data: what it is given
+ *
+ * aio_clock_set_enabled() that does not wait any longer once @condition is %FALSE, for who may be told to end while it
+ * waits. Any thread.
+ */
+void
+aio_clock_set_enabled_while (AioClock *clock, gboolean enabled, AioConditionFunc condition, gpointer data)
+{
   gboolean was_enabled;
 
   g_return_if_fail (clock != NULL);
@@ -239,9 +276,7 @@ aio_clock_set_enabled (AioClock *clock, gboolean enabled)
   if (enabled)
     pthread_cond_broadcast (&clock->pass_ended);
   else if (own_passes[clock->type] == 0)
-    /* Under a clock that is enabled again there is always another pass: that would have no end. */
-    while (clock->n_passes > 0 && !aio_clock_get_enabled (clock))
-      pthread_cond_wait (&clock->pass_ended, &clock->lock);
+    wait_for_passes (clock, condition, data);
   pthread_mutex_unlock (&clock->lock);
 
   if (enabled && !was_enabled)

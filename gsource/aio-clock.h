@@ -5,7 +5,7 @@
 #error "Only <aio-gsource.h> can be included directly."
 #endif
 
-#include "aio-error.h"
+#include "aio-context.h"
 
 G_BEGIN_DECLS
 
@@ -82,6 +82,9 @@ gboolean aio_clock_get_enabled (AioClock *clock);
 
 AIO_AVAILABLE
 void aio_clock_set_enabled (AioClock *clock, gboolean enabled);
+
+AIO_AVAILABLE
+void aio_clock_set_enabled_while (AioClock *clock, gboolean enabled, AioConditionFunc condition, gpointer data);
 
 AIO_AVAILABLE
 gint64 aio_clock_deadline_ns_all (AioClock *clock, AioTimerAttributes mask);

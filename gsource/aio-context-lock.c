@@ -248,6 +248,18 @@ aio_context_lock_count_waiters (AioContext *ctx)
   return n;
 }
 
+void
+aio_wait_a_while (pthread_cond_t *cond, pthread_mutex_t *mutex)
+{
+  struct timespec until;
+
+  clock_gettime (CLOCK_MONOTONIC, &until);
+  until.tv_nsec += ASK_INTERVAL_NS;
+  until.tv_sec += until.tv_nsec / 1000000000;
+  until.tv_nsec %= 1000000000;
+  pthread_cond_clockwait (cond, mutex, CLOCK_MONOTONIC, &until);
+}
+
 /* With mutex held, and back with it. FALSE: it gave up, and does not wait any more. */
 static gboolean
 wait_for_grant (AioContextLock *lock, AioLockWaiter *waiter, AioConditionFunc condition, gpointer data)
@@ -257,7 +269,6 @@ wait_for_grant (AioContextLock *lock, AioLockWaiter *waiter, AioConditionFunc co
       pthread_cond_wait (&waiter->granted_cond, &lock->mutex);
     else
       {
-        struct timespec until;
         gboolean go_on;
 
         pthread_mutex_unlock (&lock->mutex);
@@ -276,11 +287,7 @@ wait_for_grant (AioContextLock *lock, AioLockWaiter *waiter, AioConditionFunc co
               lock->waiters_tail = link;
             return FALSE;
           }
-        clock_gettime (CLOCK_MONOTONIC, &until);
-        until.tv_nsec += ASK_INTERVAL_NS;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
-        pthread_cond_clockwait (&waiter->granted_cond, &lock->mutex, CLOCK_MONOTONIC, &until);
+        aio_wait_a_while (&waiter->granted_cond, &lock->mutex);
       }
   return TRUE;
 }

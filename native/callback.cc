@@ -38,6 +38,14 @@ bool IsTerminated(Environment& environment) {
 
 namespace {
 
+gboolean GoesOn(gpointer environment) { return !IsTerminated(*static_cast<Environment*>(environment)); }
+
+}  // namespace
+
+AioConditionFunc UntilTerminated(const Environment& environment) { return environment.is_worker ? GoesOn : nullptr; }
+
+namespace {
+
 // The rest of the call, where the function is there, and a scope for the values that it makes. The function has no
 // use for its `this`, so it is its own.
 void Call(Environment& environment, napi_value dispatch, uint32_t slot, napi_value argument,

@@ -88,6 +88,9 @@ bool CanCall(Environment& environment);
 // Finds out whether JavaScript is being terminated.
 bool IsTerminated(Environment& environment);
 
+// The condition, for the environment, of a wait for another thread: a Worker may be terminated meanwhile.
+AioConditionFunc UntilTerminated(const Environment& environment);
+
 // After a call into JavaScript that did not end well: termination, or an exception out of the
 // dispatcher itself, such as a stack overflow.
 void CallFailed(Environment& environment);

@@ -2,6 +2,7 @@
 #include "clock.h"
 
 #include "args.h"
+#include "callback.h"
 
 namespace aio {
 
@@ -52,9 +53,12 @@ napi_value IsEnabled(napi_env env, napi_callback_info info) {
   return clock ? ToValue(env, aio_clock_get_enabled(clock->clock)) : nullptr;
 }
 
+// clockSetEnabled(clock, enabled): for a Worker that is terminated the wait for other threads ends early.
 napi_value SetEnabled(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
-  if (Clock* clock = arguments.Get<Clock>(0)) aio_clock_set_enabled(clock->clock, arguments.Boolean(1));
+  Environment& environment = arguments.environment();
+  if (Clock* clock = arguments.Get<Clock>(0))
+    aio_clock_set_enabled_while(clock->clock, arguments.Boolean(1), UntilTerminated(environment), &environment);
   return nullptr;
 }
 

@@ -176,14 +176,12 @@ napi_value Poll(napi_env env, napi_callback_info info) {
   return frame.Finish(error) ? ToValue(env, progress) : nullptr;
 }
 
-gboolean GoesOn(gpointer environment) { return !IsTerminated(*static_cast<Environment*>(environment)); }
-
 // contextAcquire(context): for a Worker that is terminated it ends without.
 napi_value Acquire(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   Environment& environment = arguments.environment();
   if (AioContext* open = GetOpen(arguments))
-    aio_context_acquire_while(open, environment.is_worker ? GoesOn : nullptr, &environment);
+    aio_context_acquire_while(open, UntilTerminated(environment), &environment);
   return nullptr;
 }
 

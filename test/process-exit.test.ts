@@ -127,6 +127,27 @@ describe('Process exit', function () {
     assert.deepEqual(lines, [`{"1":${String(runs / 2)},"5":${String(runs / 2)}} 1 true`]);
   });
 
+  it('N7: process.exit() in a callback that a Worker waits for, which disables its clock', async () => {
+    const { code, signal, stderr } = await runScript(
+      'cjs',
+      `const { AioContext, Clock } = require('aio-gsource'); const { Worker } = require('node:worker_threads');
+      const state = new Int32Array(new SharedArrayBuffer(4));
+      const source = \`const { Clock } = require('aio-gsource'); const { parentPort, workerData } = require('node:worker_threads');
+        parentPort.postMessage(0); Atomics.wait(workerData, 0, 0); Clock.virtual.enabled = false;\`;
+      new Worker(source, { eval: true, workerData: state, execArgv: ['--no-warnings'] }).on('message', () => {
+        const ctx = new AioContext();
+        ctx.timer(Clock.virtual, () => {
+          Atomics.store(state, 0, 1); Atomics.notify(state, 0);
+          while (Clock.virtual.enabled);
+          process.exit(7);
+        }).after(0);
+        ctx.poll(true);
+      });`,
+    );
+
+    assert.deepEqual({ code, signal, stderr }, { code: 7, signal: null, stderr: '' });
+  });
+
   it('process.exit() in a callback that the loop of node-gtk drives', async () => {
     const { code, signal, stderr } = await runScript(
       'cjs',

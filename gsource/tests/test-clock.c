@@ -399,6 +399,37 @@ enabling_ends_the_wait_of_a_disable (Driver *d)
   runner_stop (&runner);
 }
 
+static gboolean
+goes_on (gpointer data)
+{
+  int *calls_left = data;
+
+  /* Locks each clock. */
+  aio_context_unref (aio_context_new (NULL));
+  return (*calls_left)-- > 0;
+}
+
+static void
+disabling_waits_while_its_condition_holds (Driver *d)
+{
+  Runner runner;
+  int calls_left = 2;
+
+  runner_start (&runner, aio_clock_get (AIO_CLOCK_VIRTUAL), stand_still);
+  await (&runner.entered);
+  aio_clock_set_enabled_while (runner.clock, FALSE, goes_on, &calls_left);
+  g_assert_cmpint (calls_left, ==, -1);
+  g_assert_false (aio_clock_get_enabled (runner.clock));
+  raise_flag (&runner.leave);
+
+  calls_left = 1000; /* of a tenth of a second: the end of the pass ends the wait */
+  aio_clock_set_enabled_while (runner.clock, FALSE, goes_on, &calls_left);
+  g_assert_cmpint (calls_left, >, 0);
+  g_assert_cmpint (__atomic_load_n (&runner.inside, __ATOMIC_SEQ_CST), ==, 0);
+  aio_clock_set_enabled_while (runner.clock, TRUE, goes_on, &calls_left);
+  runner_stop (&runner);
+}
+
 static void
 disabling_in_a_callback_does_not_wait_for_other_threads (Driver *d)
 {
@@ -638,6 +669,7 @@ add_tests (void)
   driver_add_bare ("clock", "G16-disabling-waits-for-other-threads", disabling_waits_for_other_threads);
   driver_add_bare ("clock", "G16-disabling-again-waits-too", disabling_again_waits_too);
   driver_add_bare ("clock", "G16-enabling-ends-the-wait-of-a-disable", enabling_ends_the_wait_of_a_disable);
+  driver_add_bare ("clock", "G16-disabling-waits-while-its-condition-holds", disabling_waits_while_its_condition_holds);
   driver_add ("clock", "G3-disabling-in-a-callback-does-not-wait-for-other-threads",
               disabling_in_a_callback_does_not_wait_for_other_threads);
   driver_add_bare ("clock", "G16-nothing-runs-once-disable-has-returned", nothing_runs_once_disable_has_returned);

@@ -18,10 +18,8 @@ void ArmNext(const Registration& registration) {
   AioTimer* timer = TimerOf(registration);
   Period& period = registration.environment().periods[registration.slot()];
   int64_t now = aio_clock_get_ns(aio_timer_get_clock(timer));
-  int64_t missed = now >= period.next_ns ? (now - period.next_ns) / period.interval_ns : 0;
-  if (__builtin_mul_overflow(missed + 1, period.interval_ns, &missed) ||
-      __builtin_add_overflow(period.next_ns, missed, &period.next_ns))
-    period.next_ns = INT64_MAX;
+  if (now >= period.next_ns) period.next_ns = now - (now - period.next_ns) % period.interval_ns;
+  if (__builtin_add_overflow(period.next_ns, period.interval_ns, &period.next_ns)) period.next_ns = INT64_MAX;
   aio_timer_mod_ns(timer, period.next_ns);
 }
 

@@ -107,6 +107,21 @@ describe('Timer and Clock: the range of time', () => {
     timer.close();
   });
 
+  matrix('G7: a repeating one of the first nanosecond, at the last one', (loop) => {
+    const clock = Clock.manual();
+    let fired = 0;
+    const timer = loop.ctx.timer(clock, () => fired++, { scale: 'ns' });
+    timer.every(1);
+    timer.anticipate(0);
+
+    clock.setNs(maxInt64);
+    loop.steps(3);
+
+    assert.equal(fired, 1);
+    assert.equal(timer.expireTimeNs, maxInt64);
+    timer.close();
+  });
+
   withLoop('G7: beyond the end is an error', (loop) => {
     const clock = Clock.manual(maxInt64 - 5n);
     const timer = loop.ctx.timer(clock, () => undefined, { scale: 'ns' });

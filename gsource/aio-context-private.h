@@ -75,6 +75,7 @@ struct _AioContext {
   AioHandler **changes_tail;                    /* list_lock */
   _Atomic guint n_changes;                      /* how many; stored under list_lock, loaded by home */
   guint n_removed;                              /* home: handlers that were let go of */
+  guint n_dead;                                 /* home: handlers that are dead and were not let go of */
 
   _Atomic guint external_disable_cnt; /* any */
   gboolean external_held_back;        /* home: what the handlers were last told of it */

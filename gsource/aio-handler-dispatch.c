@@ -117,6 +117,7 @@ report_dead (AioContext *ctx, AioHandler *handler)
   int fd = handler->poll_fd.fd;
 
   handler->dead = TRUE;
+  ctx->n_dead++;
   aio_context_fdmon (ctx)->update (ctx, handler);
   if (handler->polling)
     aio_polling_remove (ctx, handler);

@@ -148,6 +148,7 @@ aio_context_apply_changes (AioContext *ctx)
                 aio_polling_remove (ctx, handler);
             }
           ctx->n_removed++;
+          ctx->n_dead -= handler->dead;
           aio_handler_unref (handler);
         }
       if (!deleted && handler->polling)

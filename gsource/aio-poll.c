@@ -363,8 +363,8 @@ aio_context_dispatch (AioContext *ctx)
  * @ctx: a context
  *
  * Tells whether a wait in this context could end by itself: while a bottom half is scheduled, a timer is
- * armed on a clock that is enabled and moves by itself, or is due, or a handler watches a file descriptor.
- * A bottom half that is only to be freed, and a notification, end one wait and no more. Home thread.
+ * armed on a clock that is enabled and moves by itself, or is due, or a handler that is not dead watches a file
+ * descriptor. A bottom half that is only to be freed, and a notification, end one wait and no more. Home thread.
  *
  * Returns: whether anything is armed
  */
@@ -374,6 +374,7 @@ aio_context_is_armed (AioContext *ctx)
   g_return_val_if_fail (ctx != NULL && aio_context_is_home (ctx), FALSE);
 
   return aio_context_bh_queue_state (ctx) & (AIO_BH_QUEUE_READY | AIO_BH_QUEUE_IDLE) || ctx->ready.head
-         || atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) > 0 || aio_context_has_timers (ctx)
+         || atomic_load_explicit (&ctx->n_handlers, memory_order_relaxed) > ctx->n_dead
+         || atomic_load_explicit (&ctx->n_changes, memory_order_relaxed) > 0 || aio_context_has_timers (ctx)
          || aio_uring_has_requests (ctx);
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "driver.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 /* The phases of a pass one by one, and what is counted of them */
 
 static void
@@ -136,6 +139,68 @@ armed_means_that_a_wait_can_end (Driver *d)
   g_assert_false (aio_context_is_armed (d->ctx));
   driver_close_pair (fds);
   aio_bh_delete (bh);
+}
+
+typedef struct {
+  Driver *d;
+  int fd, count;
+} Watch;
+
+static void
+watch (gpointer data)
+{
+  Watch *w = data;
+
+  driver_watch (w->d, w->fd, driver_count_read, &w->count);
+}
+
+static void
+count_error (int fd, const GError *error, gpointer data)
+{
+  (void) fd;
+  g_assert_error (error, AIO_ERROR, AIO_ERROR_SYSTEM);
+  driver_count (data);
+}
+
+static void
+not_read (int fd, gpointer data)
+{
+  (void) fd;
+  (void) data;
+  g_assert_not_reached ();
+}
+
+/* A file, of which every monitor tells that it was closed. */
+static void
+a_dead_handler_ends_no_wait (Driver *d)
+{
+  static const AioFdHandler handler = { .read = not_read, .error = count_error };
+  int errors = 0;
+  Watch w = { .d = d };
+
+  for (guint i = 0; i < 2; i++)
+    {
+      w.fd = open ("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+      g_assert_true (aio_context_set_fd_handler (d->ctx, w.fd, &handler, &errors, NULL, NULL));
+      g_assert_true (aio_context_is_armed (d->ctx));
+      close (w.fd);
+      errors = 0;
+      driver_run_until_count (d, &errors, 1, 5000);
+      g_assert_false (aio_context_is_armed (d->ctx));
+      if (i == 0)
+        driver_unwatch (d, w.fd);
+      else
+        {
+          g_assert_cmpint (open ("/proc/self/exe", O_RDONLY | O_CLOEXEC), ==, w.fd);
+          driver_on_thread (watch, &w);
+          g_assert_true (aio_context_is_armed (d->ctx));
+          driver_turn (d, TRUE);
+          g_assert_true (aio_context_is_armed (d->ctx));
+          driver_unwatch (d, w.fd);
+          close (w.fd);
+        }
+      g_assert_false (aio_context_is_armed (d->ctx));
+    }
 }
 
 /* Bottom halves, then handlers, then timers */
@@ -344,6 +409,7 @@ add_tests (void)
                   what_the_main_context_found_is_pending_until_dispatched);
   driver_add ("phases", "the-timeout-is-that-of-the-first-that-can-run", the_timeout_is_that_of_the_first_that_can_run);
   driver_add ("phases", "armed-means-that-a-wait-can-end", armed_means_that_a_wait_can_end);
+  driver_add ("phases", "E4-a-dead-handler-ends-no-wait", a_dead_handler_ends_no_wait);
   driver_add ("phases", "B10-deleted-is-freed-by-the-next-wait", deleted_is_freed_by_the_next_wait);
   driver_add ("phases", "bottom-halves-then-handlers-then-timers", bottom_halves_then_handlers_then_timers);
   driver_add_for (DRIVER_POLL, "phases", "polls-and-waits-are-counted", polls_and_waits_are_counted);

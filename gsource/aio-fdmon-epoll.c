@@ -3,7 +3,6 @@
 #include "aio-system-private.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -173,18 +172,32 @@ epoll_update (AioContext *ctx, AioHandler *handler)
     enter (ctx, handler);
 }
 
-/* It is in no set, where one that is closed would be silent: it would be called for ever. */
+/*
+ * They are in no set, where one that is closed, or whose number is another file's by now, would be silent: it would be
+ * called for ever. Such another file may be one that epoll takes.
+ */
 static void
 collect_always_ready (AioContext *ctx)
 {
   GPtrArray *always_ready = ctx->fdmon_epoll.always_ready;
 
-  for (guint i = 0; i < always_ready->len; i++)
+  for (guint i = 0, n = always_ready->len; i < n;)
     {
       AioHandler *handler = g_ptr_array_index (always_ready, i);
-      gboolean is_open = fcntl (handler->poll_fd.fd, F_GETFD) >= 0;
+      gushort wanted = handler->poll_fd.events & (G_IO_IN | G_IO_OUT), revents = aio_fdmon_look (handler, wanted);
 
-      aio_handler_set_ready (ctx, handler, is_open ? handler->poll_fd.events & (G_IO_IN | G_IO_OUT) : G_IO_NVAL);
+      if (revents & G_IO_NVAL || (revents & wanted) == wanted)
+        {
+          aio_handler_set_ready (ctx, handler, revents);
+          i++;
+          continue;
+        }
+      /* The last one takes its place, and it comes last if it is refused again. */
+      leave (ctx, handler);
+      enter (ctx, handler);
+      if (handler->always_ready)
+        aio_handler_set_ready (ctx, handler, wanted);
+      n--;
     }
 }
 

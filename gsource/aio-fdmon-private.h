@@ -54,6 +54,9 @@ int aio_fdmon_open (AioContext *ctx, AioMonitor monitor);
 guint aio_fdmon_process (void);
 gboolean aio_fdmon_is_own (guint process);
 
+/* Home thread: what poll(2) says of a handler's file descriptor right now; @revents if that cannot be had. */
+gushort aio_fdmon_look (AioHandler *handler, gushort revents);
+
 /* Home thread, with the epoll monitor: a child process makes a set of its own. */
 void aio_fdmon_epoll_keep_own (AioContext *ctx);
 

@@ -276,19 +276,6 @@ uring_remove (AioContext *ctx, AioHandler *handler)
 
 /* CQEs */
 
-/*
- * The kernel reports what it was woken with, and who woke it may come late: somebody, the handler itself most likely,
- * may have read since what was written. So what is ready is looked at once more. A look that fails changes nothing.
- */
-static gushort
-look_again (AioHandler *handler, gushort revents)
-{
-  struct pollfd fd = { .fd = handler->poll_fd.fd, .events = handler->poll_fd.events };
-  const struct timespec no_time = { 0 };
-
-  return AIO_SYSTEM (ppoll) (&fd, 1, &no_time, NULL) < 0 ? revents : fd.revents;
-}
-
 /* In a visit. The ring has no poll of the handler's any more. */
 static void
 take_handler (AioContext *ctx, AioHandler *handler, int res, gboolean found)
@@ -301,7 +288,11 @@ take_handler (AioContext *ctx, AioHandler *handler, int res, gboolean found)
   if (res < 0 && res != -EBADF && res != -ECANCELED)
     mon->failed = TRUE;
   else if (found && res != -ECANCELED)
-    aio_handler_set_ready (ctx, handler, res < 0 ? G_IO_NVAL : look_again (handler, res));
+    /*
+     * The kernel reports what it was woken with, and who woke it may come late: somebody, the handler itself most
+     * likely, may have read since what was written. So what is ready is looked at once more.
+     */
+    aio_handler_set_ready (ctx, handler, res < 0 ? G_IO_NVAL : aio_fdmon_look (handler, res));
 }
 
 static void

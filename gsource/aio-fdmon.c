@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "aio-context-private.h"
 #include "aio-fdmon-uring-private.h"
+#include "aio-system-private.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -37,6 +38,15 @@ gboolean
 aio_fdmon_is_own (guint process)
 {
   return process == atomic_load_explicit (&this_process, memory_order_relaxed);
+}
+
+gushort
+aio_fdmon_look (AioHandler *handler, gushort revents)
+{
+  struct pollfd fd = { .fd = handler->poll_fd.fd, .events = handler->poll_fd.events };
+  const struct timespec no_time = { 0 };
+
+  return AIO_SYSTEM (ppoll) (&fd, 1, &no_time, NULL) < 0 ? revents : fd.revents;
 }
 
 static void

@@ -136,6 +136,28 @@ closed_file (Driver *d)
   driver_unwatch (d, number);
 }
 
+/* E4: as above, but the number is that of something that is not always ready. */
+static void
+file_whose_number_is_used_again (Driver *d)
+{
+  int number = open ("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+  Counts counts = { 0 };
+
+  watch (d, number, &counts);
+  driver_turn (d, FALSE);
+  g_assert_cmpint (counts.calls, ==, 1);
+  close (number);
+  reopen (number, 0);
+  driver_assert_quiet (d, 10);
+  g_assert_cmpint (counts.calls, ==, 1);
+  eventfd_write (number, 1);
+  driver_turn (d, TRUE);
+  g_assert_cmpint (counts.calls, ==, 2);
+  g_assert_cmpint (counts.errors, ==, 0);
+  driver_unwatch (d, number);
+  close (number);
+}
+
 /* What becomes of a number that is closed with its handler in place */
 typedef enum {
   GONE,              /* nothing but a new file */
@@ -380,6 +402,7 @@ add_tests (void)
 {
   driver_add ("fdmon-stale", "E4-closed-but-open-elsewhere", closed_but_open_elsewhere);
   driver_add ("fdmon-stale", "E4-closed-file", closed_file);
+  driver_add ("fdmon-stale", "E4-file-whose-number-is-used-again", file_whose_number_is_used_again);
   driver_add ("fdmon-stale", "E5-a-thousand-rounds-of-reuse", a_thousand_rounds_of_reuse);
   driver_add_monitor (AIO_MONITOR_EPOLL, "fdmon-stale", "generations-begin-again", generations_begin_again);
   driver_add_monitor (AIO_MONITOR_EPOLL, "fdmon-stale", "no-set-to-be-had-when-one-is-stale",

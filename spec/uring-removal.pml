@@ -635,7 +635,7 @@ reap: /* aio_uring_reap() */
                 g = 0
             };
             if
-            :: h != 0 && found && res != CANCELED -> /* look_again(), aio_handler_set_ready() */
+            :: h != 0 && found && res != CANCELED -> /* aio_fdmon_look(), aio_handler_set_ready() */
 #ifdef NO_LOOK_AGAIN
                 SET_READY(h, 1)
 #else

@@ -305,14 +305,18 @@ aio_context_wait_while (AioContext *ctx, AioConditionFunc condition, gpointer da
 gboolean
 aio_context_prepare (AioContext *ctx)
 {
+  AioContext *outer;
+
   g_return_val_if_fail (ctx != NULL && aio_context_is_home (ctx), FALSE);
 
+  outer = aio_context_enter (ctx);
   aio_context_apply_changes (ctx);
   aio_context_apply_external (ctx);
   aio_fdmon_choose (ctx);
   aio_polling_prepare (ctx);
   if (ctx->main_context && !g_source_is_destroyed (&ctx->source))
     aio_context_fdmon (ctx)->gsource_prepare (ctx);
+  aio_context_leave (ctx, outer);
   return ctx->ready.head || ctx->completed.head;
 }
 

@@ -535,16 +535,10 @@ aio_polling_block_ns (const AioPollingPass *pass)
 void
 aio_polling_prepare (AioContext *ctx)
 {
-  AioContext *outer;
-
-  if (ctx->poll_aio_handlers.n_due == 0 && !aio_polling_is_on (ctx))
-    return;
-  outer = aio_context_enter (ctx);
   look_at_due (ctx);
   /* A nested poll() may run what was found, and have poll mode begin anew. */
   while (aio_polling_is_on (ctx) && aio_context_compute_timeout (ctx) != 0)
     leave_poll_mode (ctx);
-  aio_context_leave (ctx, outer);
 }
 
 /**

@@ -228,6 +228,47 @@ note_current (gpointer data)
   *current = aio_context_get_current ();
 }
 
+typedef struct {
+  Driver *d;
+  int fd;
+  AioContext *seen;
+} Removed;
+
+static void
+note_current_at_destroy (gpointer data)
+{
+  Removed *removed = data;
+
+  removed->seen = aio_context_get_current ();
+}
+
+static void
+unwatch (gpointer data)
+{
+  Removed *removed = data;
+
+  driver_unwatch (removed->d, removed->fd);
+}
+
+/* What another thread has removed goes in the next pass. */
+static void
+current_is_what_a_removed_handler_was_of (Driver *d)
+{
+  const AioFdHandler handler = { .read = driver_count_read };
+  Removed removed = { .d = d };
+  int fds[2];
+
+  driver_pipe (fds);
+  removed.fd = fds[0];
+  g_assert_true (aio_context_set_fd_handler (d->ctx, fds[0], &handler, &removed, note_current_at_destroy, NULL));
+  driver_turn (d, FALSE);
+  driver_on_thread (unwatch, &removed);
+  g_assert_null (removed.seen);
+  driver_turn (d, FALSE);
+  g_assert_true (removed.seen == d->ctx);
+  driver_close_pair (fds);
+}
+
 static void
 current_is_what_is_dispatched_else_what_was_set (Driver *d)
 {
@@ -373,6 +414,7 @@ add_tests (void)
   driver_add_bare ("context", "attaches-to-the-default-main-context", attaches_to_the_default_main_context);
   driver_add_bare ("context", "E14-plain-g-source-attach-and-destroy", plain_g_source_attach_and_destroy);
   driver_add_bare ("context", "the-main-context-goes-first", the_main_context_goes_first);
+  driver_add ("context", "current-is-what-a-removed-handler-was-of", current_is_what_a_removed_handler_was_of);
   driver_add ("context", "current-is-what-is-dispatched-else-what-was-set",
               current_is_what_is_dispatched_else_what_was_set);
   driver_add ("context", "wait-while-polls-until-the-condition-is-met", wait_while_polls_until_the_condition_is_met);

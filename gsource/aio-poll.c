@@ -227,8 +227,11 @@ poll_once (AioContext *ctx, gint64 max_ns, gboolean *expired, GError **error)
     *expired = limited;
   if (idle && !limited)
     aio_counter_add (&ctx->stats.empty_waits, 1);
-  /* In poll mode nobody kicks the main context either. */
-  if (ctx->poll_started)
+  /*
+   * In poll mode nobody kicks the main context either. And what has been called may be what whoever iterates it waits
+   * for.
+   */
+  if (ctx->poll_started || aio_context_n_callbacks (ctx) != before.n_callbacks)
     aio_context_wake_prepared_source (ctx);
   aio_context_leave (ctx, outer);
   return progress && waited;

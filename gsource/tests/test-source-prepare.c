@@ -295,6 +295,28 @@ ready_again_after_a_call_in_another_prepare (Driver *d)
     }
 }
 
+static void
+set_and_poll (gpointer data)
+{
+  Taken *taken = data;
+
+  eventfd_set (&taken->eventfds[0]);
+  driver_poll (taken->d->ctx, FALSE);
+  g_assert_cmpint (taken->eventfds[0].calls, ==, 1);
+}
+
+/* It may be what the caller of the iteration waits for. */
+static void
+called_by_a_poll_in_another_prepare (Driver *d)
+{
+  Taken taken = { .d = d, .eventfds = eventfds_new (1) };
+
+  eventfds_watch (d, taken.eventfds, 0, 1);
+  in_another_prepare (d, set_and_poll, &taken, &taken.eventfds[0].calls);
+  eventfds_unwatch (d, taken.eventfds, 0, 1);
+  eventfds_free (taken.eventfds, 1);
+}
+
 /* A program that calls GLib's phases by itself comes to the wait in a callback. */
 
 static void
@@ -342,6 +364,8 @@ add_tests (void)
   driver_add_monitor_for (AIO_MONITOR_AUTO, DRIVER_ATTACHED, "source-prepare",
                           "A7-monitor-changed-by-a-poll-in-another-prepare",
                           monitor_changed_by_a_poll_in_another_prepare);
+  driver_add_for (DRIVER_ATTACHED, "source-prepare", "A7-called-by-a-poll-in-another-prepare",
+                  called_by_a_poll_in_another_prepare);
   driver_add_for (DRIVER_ATTACHED, "source-prepare", "A7-ready-again-after-a-call-in-another-prepare",
                   ready_again_after_a_call_in_another_prepare);
 }

@@ -270,7 +270,8 @@ aio_bh_schedule (AioBh *bh)
  * aio_bh_schedule_idle:
  * @bh: a bottom half
  *
- * Has it run whenever the loop turns, and within 10 ms at the latest; it does not count as progress.
+ * Has it run whenever the loop turns, and within 10 ms at the latest; it does not count as progress. So one that
+ * schedules itself again and again leaves sources of lower priority in its main context no turn.
  * Any thread that holds a reference to the context, and signal handlers of one. The original's `qemu_bh_schedule_idle`.
  */
 void

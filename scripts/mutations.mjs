@@ -531,9 +531,8 @@ export const mutations = [
     name: 'missed-periods-in-a-burst',
     breaks: 'a timer of every() makes up for each period that was missed',
     file: 'native/timer.cc',
-    from: 'int64_t missed = now >= period.next_ns ? (now - period.next_ns) / period.interval_ns : 0;',
-    to: `int64_t missed = 0;
-  (void)now;`,
+    from: 'if (now >= period.next_ns) period.next_ns = now - (now - period.next_ns) % period.interval_ns;',
+    to: '(void)now;',
     first: ['ts timer-arm'],
   },
   {

@@ -92,7 +92,8 @@ export class BottomHalf implements Disposable {
 
   /**
    * Has it run whenever its context turns, within 10 ms at the latest. That does not count as progress of
-   * `poll()`. If it is scheduled too, that counts. The original's `qemu_bh_schedule_idle`.
+   * `poll()`. If it is scheduled too, that counts. One that schedules itself again and again leaves sources of lower
+   * priority in its main context no turn. The original's `qemu_bh_schedule_idle`.
    */
   scheduleIdle(): void {
     if (!isObject(this) || !(#slot in this)) throw invalidThis('BottomHalf');

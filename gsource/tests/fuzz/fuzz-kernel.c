@@ -99,8 +99,12 @@ kernel_clock_gettime (clockid_t clock_id, struct timespec *now)
 
   fuzz_kernel_pass_time (++reads < READS_BEFORE_LEAPS ? TICK_NS
                                                       : (gint64) TICK_NS << MIN (reads / READS_BEFORE_LEAPS, 40));
-  if (reads % READS_BEFORE_WAKEUP == 0 && !fuzz_go_on_elsewhere ())
-    fuzz_wake_sleeper ();
+  if (reads % READS_BEFORE_WAKEUP == 0)
+    {
+      sleeps++;
+      if (!fuzz_go_on_elsewhere ())
+        fuzz_wake_sleeper ();
+    }
   ns = fuzz_kernel_now (clock_id == CLOCK_REALTIME);
   *now = (struct timespec){ .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
   return 0;

@@ -39,7 +39,11 @@ export class Model {
     return (
       this.bottomHalves.queue.some((bh) => bh.scheduled) ||
       this.timers.clocks.some((clock) => clock.isDue) ||
-      [...all].some((each) => !this.handlers.isHeldBack(each) && directions.some((way) => each.isReady(way)))
+      [...all].some(
+        // Of one that is dying only its error is still to come, and not in a pass that is nested in its `pollEnd`.
+        (each) =>
+          !this.handlers.isHeldBack(each) && !each.dyingIn && directions.some((way) => each.isReady(way)),
+      )
     );
   }
 }

@@ -33,7 +33,7 @@ void aio_context_lock_init (AioContext *ctx);
 /* Finalize: warns if it is owned. */
 void aio_context_lock_finalize (AioContext *ctx);
 
-/* Any thread, with @mutex held: waits for @cond, but no longer than who may be told to end must not look for that. */
+/* Any thread, with @mutex held: waits for @cond, at most until it is time to ask again whether to go on. */
 void aio_wait_a_while (pthread_cond_t *cond, pthread_mutex_t *mutex);
 
 /* For tests: how many threads wait for it, and how many pairs the order has. Any thread. */

@@ -4,6 +4,11 @@
 #include <glib.h>
 #include <stdatomic.h>
 
+#ifdef AIO_TEST_HOOKS
+/* For tests: how many fences the thread has come by. */
+extern _Thread_local guint64 aio_test_n_fences;
+#endif
+
 /*
  * The full fence of the wake-up protocol. Each use names its pair: it orders the stores before it
  * against the loads after it, which neither acquire nor release nor a read-modify-write does on its
@@ -12,6 +17,9 @@
 static inline void
 aio_fence (void)
 {
+#ifdef AIO_TEST_HOOKS
+  aio_test_n_fences++;
+#endif
 #ifdef __SANITIZE_THREAD__
   /* ThreadSanitizer does not know fences; a read-modify-write of one variable orders the same for it. */
   static _Atomic int order;

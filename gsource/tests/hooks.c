@@ -6,7 +6,9 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-/* What test builds of the library have besides: schedule points and the table of system calls. */
+/* What test builds of the library have besides: schedule points, a count of fences and the table of system calls. */
+
+_Thread_local guint64 aio_test_n_fences;
 
 AioSystem aio_system = {
   .eventfd = eventfd,

@@ -142,9 +142,46 @@ notified_on_its_way_into_sleep (Driver *d)
   free (race);
 }
 
+/*
+ * Between bit 0 and notified there is more in prepare than a processor always has under way at a time, so that it may
+ * take luck to see that the fence is not there. That it is there is seen at once.
+ */
+
+typedef struct {
+  guint64 n_fences;
+  int prepares;
+} Passed;
+
+static void
+count_fences (AioContext *ctx G_GNUC_UNUSED, AioPoint point, gpointer data)
+{
+  Passed *passed = data;
+
+  if (point == AIO_POINT_GS_PREPARE_AFTER_BIT)
+    passed->n_fences = aio_test_n_fences;
+  else if (point == AIO_POINT_GS_PREPARE_BEFORE_TIMEOUT)
+    {
+      g_assert_cmpuint (aio_test_n_fences, ==, passed->n_fences + 1);
+      passed->prepares++;
+    }
+}
+
+static void
+a_fence_between_bit_0_and_the_timeout (Driver *d)
+{
+  Passed passed = { 0 };
+
+  aio_test_set_hook (d->ctx, count_fences, &passed);
+  g_main_context_iteration (d->main_context, FALSE);
+  aio_test_set_hook (d->ctx, NULL, NULL);
+  g_assert_cmpint (passed.prepares, ==, 1);
+}
+
 static void
 add_tests (void)
 {
+  driver_add_for (DRIVER_ATTACHED, "fence", "A4-a-fence-between-bit-0-and-the-timeout",
+                  a_fence_between_bit_0_and_the_timeout);
   driver_add_for (DRIVER_POLL | DRIVER_GLIB, "fence", "A4-notified-on-its-way-into-sleep",
                   notified_on_its_way_into_sleep);
 }

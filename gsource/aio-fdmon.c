@@ -45,8 +45,13 @@ aio_fdmon_look (AioHandler *handler, gushort revents)
 {
   struct pollfd fd = { .fd = handler->poll_fd.fd, .events = handler->poll_fd.events };
   const struct timespec no_time = { 0 };
+  int n;
 
-  return AIO_SYSTEM (ppoll) (&fd, 1, &no_time, NULL) < 0 ? revents : fd.revents;
+  /* A signal that is pending interrupts also a call that does not wait, if nothing is ready. */
+  do
+    n = AIO_SYSTEM (ppoll) (&fd, 1, &no_time, NULL);
+  while (n < 0 && errno == EINTR);
+  return n < 0 ? revents : fd.revents;
 }
 
 static void

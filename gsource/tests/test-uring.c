@@ -371,7 +371,7 @@ drain_behind (gpointer data)
 
 /* As when the kernel reports late what woke it: the CQE is of what has been read. */
 static void
-what_is_gone_is_not_reported (Driver *d)
+read_behind_its_cqe (Driver *d, int n_signals)
 {
   Thief thief = { 0 };
   gboolean reached;
@@ -384,16 +384,33 @@ what_is_gone_is_not_reported (Driver *d)
   driver_write_byte (fds[1]);
   driver_interleave (d, AIO_POINT_URING_AFTER_CQE, 1, drain_behind, &thief,
                      &reached); /* not what came before the wait */
+  shim_start ();
+  shim_fail (SHIM_PPOLL, EINTR, 0, n_signals);
   driver_turn (d, FALSE);
   g_assert_true (reached);
   g_assert_cmpuint (thief.drained, ==, 1);
   g_assert_cmpint (count, ==, 0);
+  g_assert_cmpint (shim_failures (SHIM_PPOLL), ==, n_signals);
+  shim_stop ();
 
   driver_write_byte (fds[1]);
   driver_turn (d, FALSE);
   g_assert_cmpint (count, ==, 1);
   driver_unwatch (d, fds[0]);
   driver_close_pair (fds);
+}
+
+static void
+what_is_gone_is_not_reported (Driver *d)
+{
+  read_behind_its_cqe (d, 0);
+}
+
+/* A look at nothing is interrupted by a signal although it does not wait. */
+static void
+what_is_gone_is_not_reported_for_a_signal (Driver *d)
+{
+  read_behind_its_cqe (d, 3);
 }
 
 static void
@@ -721,6 +738,7 @@ add_tests (void)
   add ("F8-A14-undrained-is-reported-each-time", undrained_is_reported_each_time);
   add ("F8-what-was-read-before-the-wait-is-not-reported", what_was_read_before_the_wait_is_not_reported);
   add ("F8-what-is-gone-is-not-reported", what_is_gone_is_not_reported);
+  add ("F8-A16-what-is-gone-is-not-reported-for-a-signal", what_is_gone_is_not_reported_for_a_signal);
   add ("E4-closed-but-open-elsewhere-while-waiting", closed_but_open_elsewhere_while_waiting);
   add ("E4-removed-and-closed-is-closed", removed_and_closed_is_closed);
   add_polled ("the-thread-that-armed-them-ends", the_thread_that_armed_them_ends);

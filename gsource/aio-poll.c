@@ -38,13 +38,14 @@ aio_context_compute_timeout (AioContext *ctx)
 }
 
 /*
- * Waits, and tells whether the context's own notifier was ready; FALSE if the kernel refuses. Without handlers and
- * requests a look is in memory only. The wait does not block if more was seen since @before: a destroy notify may be what
- * the caller waits for, or have nested a poll that has accepted what was notified after the timeout was computed. Nor
- * where a poll nested in it, or in the end function of a handler, has left poll mode on, or the context was closed.
+ * Waits, and tells whether the context's own notifier was ready; FALSE if the kernel refuses. @limited is TRUE no more
+ * if the wait was cut short before its time: by the wall clock, or for want of memory. Without handlers and requests a
+ * look is in memory only. The wait does not block if more was seen since @before: a destroy notify may be what the
+ * caller waits for, or have nested a poll that has accepted what was notified after the timeout was computed. Nor where
+ * a poll nested in it, or in the end function of a handler, has left poll mode on, or the context was closed.
  */
 static gboolean
-wait (AioContext *ctx, gint64 *timeout_ns, AioSeen before, gboolean *notifier_ready, GError **error)
+wait (AioContext *ctx, gint64 *timeout_ns, AioSeen before, gboolean *notifier_ready, gboolean *limited, GError **error)
 {
   const AioFdMonOps *ops;
   gint64 timeout;
@@ -73,14 +74,19 @@ wait (AioContext *ctx, gint64 *timeout_ns, AioSeen before, gboolean *notifier_re
     aio_context_arm_wall_clock (ctx);
   ops = aio_context_fdmon (ctx);
   wait_error = ops->wait (ctx, timeout, notifier_ready);
+  *limited &= wait_error == 0;
   /* Memory that the kernel lacks now it has again soon: like a wait that was cut short. */
   if (wait_error == EAGAIN || wait_error == ENOMEM)
     wait_error = 0;
   if (wait_error)
     aio_set_system_error (error, wait_error, ops->wait_call, "AioContext %s: waiting for its file descriptors",
                           ctx->name);
+  /* A deadline that is put off stays armed; and the wall clock may be set. */
   if (aio_deadline_check (&ctx->deadlines[1]))
-    aio_context_wake_prepared_source (ctx);
+    {
+      *limited = FALSE;
+      aio_context_wake_prepared_source (ctx);
+    }
   return wait_error == 0;
 }
 
@@ -204,7 +210,7 @@ poll_once (AioContext *ctx, gint64 max_ns, gboolean *expired, GError **error)
   if (polled && timeout == 0 && aio_polling_spares_wait (ctx, &pass, max_ns != 0))
     waited = ctx->wait_spared = TRUE;
   else
-    waited = wait (ctx, &timeout, before, &notifier_ready, error);
+    waited = wait (ctx, &timeout, before, &notifier_ready, &limited, error);
   AIO_SCHEDULE_POINT (ctx, POLL_AFTER_WAIT);
 
   if (may_sleep)
@@ -222,7 +228,7 @@ poll_once (AioContext *ctx, gint64 max_ns, gboolean *expired, GError **error)
   progress = run (ctx, aio_polling_block_ns (&pass));
 
   idle = timeout != 0 && !progress && aio_context_n_callbacks (ctx) == before.n_callbacks;
-  limited = limited && idle && !notified && waited;
+  limited = limited && idle && !notified;
   if (expired)
     *expired = limited;
   if (idle && !limited)

@@ -617,6 +617,30 @@ deleted_head_is_at_most_one_spurious_wakeup (Driver *d)
   aio_timer_free (next);
 }
 
+/* The kernel is left with the earlier deadline of the wall clock: it ends a wait, and that is not said to be its time. */
+static void
+deadline_that_was_put_off_is_not_the_end (Driver *d)
+{
+  AioClock *wall_clock = aio_clock_get (AIO_CLOCK_HOST);
+  int never = 0;
+  AioTimer *timer = aio_timer_new (d->ctx, wall_clock, AIO_TIMER_SCALE_NS, driver_count, &never);
+  gint64 begin_ns = aio_clock_get_ns (wall_clock);
+  gboolean expired = FALSE;
+
+  aio_timer_mod_ns (timer, begin_ns + 20 * MS);
+  g_assert_false (aio_context_poll_for (d->ctx, 1000, &expired, NULL));
+  g_assert_true (expired);
+  aio_timer_mod_ns (timer, begin_ns + 3600 * 1000 * MS);
+
+  g_assert_false (aio_context_poll_for (d->ctx, 60 * 1000 * MS, &expired, NULL));
+  g_assert_false (expired);
+  g_assert_cmpuint (driver_stats (d).empty_waits, ==, 1);
+  g_assert_false (aio_context_poll_for (d->ctx, 1000, &expired, NULL));
+  g_assert_true (expired);
+  g_assert_cmpint (never, ==, 0);
+  aio_timer_free (timer);
+}
+
 static void
 add_tests (void)
 {
@@ -640,6 +664,8 @@ add_tests (void)
   driver_add ("deadline", "A12-made-later-or-deleted-wakes-nobody", made_later_or_deleted_wakes_nobody);
   driver_add ("deadline", "A12-deleted-head-is-at-most-one-spurious-wakeup",
               deleted_head_is_at_most_one_spurious_wakeup);
+  driver_add_for (DRIVER_POLL, "deadline", "A12-deadline-that-was-put-off-is-not-the-end",
+                  deadline_that_was_put_off_is_not_the_end);
 }
 
 int

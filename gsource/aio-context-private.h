@@ -218,6 +218,9 @@ aio_context_accept (AioContext *ctx, gboolean notifier_ready)
   return aio_context_accept_some (ctx, notifier_ready);
 }
 
+/* Home thread: aio_context_prepare() for who does the wait himself. */
+gboolean aio_context_prepare_wait (AioContext *ctx);
+
 /* Any thread: the context's list for @clock, with one more user; %NULL if the context is closed. */
 AioTimerList *aio_context_get_timer_list (AioContext *ctx, AioClock *clock);
 void aio_context_put_timer_list (AioContext *ctx, AioTimerList *list);

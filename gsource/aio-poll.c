@@ -302,6 +302,21 @@ aio_context_wait_while (AioContext *ctx, AioConditionFunc condition, gpointer da
   return TRUE;
 }
 
+gboolean
+aio_context_prepare_wait (AioContext *ctx)
+{
+  AioContext *outer = aio_context_enter (ctx);
+
+  aio_context_apply_changes (ctx);
+  aio_context_apply_external (ctx);
+  aio_fdmon_choose (ctx);
+  aio_polling_prepare (ctx);
+  if (ctx->main_context && !g_source_is_destroyed (&ctx->source))
+    aio_context_fdmon (ctx)->gsource_prepare (ctx);
+  aio_context_leave (ctx, outer);
+  return ctx->ready.head || ctx->completed.head;
+}
+
 /**
  * aio_context_prepare:
  * @ctx: a context
@@ -314,19 +329,15 @@ aio_context_wait_while (AioContext *ctx, AioConditionFunc condition, gpointer da
 gboolean
 aio_context_prepare (AioContext *ctx)
 {
-  AioContext *outer;
+  gboolean ready;
 
   g_return_val_if_fail (ctx != NULL && aio_context_is_home (ctx), FALSE);
 
-  outer = aio_context_enter (ctx);
-  aio_context_apply_changes (ctx);
-  aio_context_apply_external (ctx);
-  aio_fdmon_choose (ctx);
-  aio_polling_prepare (ctx);
-  if (ctx->main_context && !g_source_is_destroyed (&ctx->source))
-    aio_context_fdmon (ctx)->gsource_prepare (ctx);
-  aio_context_leave (ctx, outer);
-  return ctx->ready.head || ctx->completed.head;
+  ready = aio_context_prepare_wait (ctx);
+  /* A main context that is prepared already would sleep through what is known here alone. */
+  if (ready)
+    aio_context_wake_prepared_source (ctx);
+  return ready;
 }
 
 /**

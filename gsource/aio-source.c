@@ -79,7 +79,7 @@ aio_source_prepare (GSource *source, int *timeout_ms)
   /* Only in an iteration that is nested in a handler's callback is there anything left to find anew. */
   aio_context_forget_ready (ctx);
   before = aio_context_seen (ctx);
-  aio_context_prepare (ctx);
+  aio_context_prepare_wait (ctx);
   AIO_SCHEDULE_POINT (ctx, GS_PREPARE_BEFORE_TIMEOUT);
   timeout = aio_context_compute_timeout (ctx);
   AIO_SCHEDULE_POINT (ctx, GS_PREPARE_AFTER_TIMEOUT);

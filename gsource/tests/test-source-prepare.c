@@ -317,6 +317,27 @@ called_by_a_poll_in_another_prepare (Driver *d)
   eventfds_free (taken.eventfds, 1);
 }
 
+static void
+set_and_prepare (gpointer data)
+{
+  Taken *taken = data;
+
+  eventfd_set (&taken->eventfds[0]);
+  aio_context_prepare (taken->d->ctx);
+}
+
+/* What is found is in memory then, and in no file descriptor that GLib waits for. */
+static void
+prepared_by_hand_in_another_prepare (Driver *d)
+{
+  Taken taken = { .d = d, .eventfds = eventfds_new (1) };
+
+  eventfds_watch (d, taken.eventfds, 0, 1);
+  in_another_prepare (d, set_and_prepare, &taken, &taken.eventfds[0].calls);
+  eventfds_unwatch (d, taken.eventfds, 0, 1);
+  eventfds_free (taken.eventfds, 1);
+}
+
 /* A program that calls GLib's phases by itself comes to the wait in a callback. */
 
 static void
@@ -366,6 +387,8 @@ add_tests (void)
                           monitor_changed_by_a_poll_in_another_prepare);
   driver_add_for (DRIVER_ATTACHED, "source-prepare", "A7-called-by-a-poll-in-another-prepare",
                   called_by_a_poll_in_another_prepare);
+  driver_add_for (DRIVER_ATTACHED, "source-prepare", "A7-prepared-by-hand-in-another-prepare",
+                  prepared_by_hand_in_another_prepare);
   driver_add_for (DRIVER_ATTACHED, "source-prepare", "A7-ready-again-after-a-call-in-another-prepare",
                   ready_again_after_a_call_in_another_prepare);
 }

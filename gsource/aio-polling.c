@@ -393,9 +393,13 @@ aio_polling_apply_functions (AioContext *ctx, AioHandler *handler)
   if (!replaced)
     return;
 
-  /* Each end function belongs to the begin function that was called. It may replace or remove the handler again. */
+  /*
+   * Each end function belongs to the begin function that was called. It may replace or remove the handler again, or all of
+   * them are about to be removed.
+   */
   aio_handler_ref (handler);
-  if (end_by (ctx, handler, old_end) && ctx->poll_started && polling->listed && !polling->begun)
+  if (end_by (ctx, handler, old_end) && ctx->poll_started && polling->listed && !polling->begun
+      && !aio_context_is_closed (ctx))
     begin (ctx, handler);
   aio_handler_unref (handler);
 }

@@ -99,6 +99,34 @@ removed_in_end_of_replaced_functions (Driver *d)
   producer_stop (&producer);
 }
 
+/* Those of another handler, in the end that a close brings: it begins no more. */
+static void
+end_and_replace_of_other (Producer *producer)
+{
+  aio_context_set_fd_poll (producer->d->ctx, producer->other->fd, begin_0, end_0);
+}
+
+static void
+functions_replaced_in_a_close (Driver *d)
+{
+  Producer producers[2];
+
+  memset (begins, 0, sizeof begins);
+  memset (ends, 0, sizeof ends);
+  for (int i = 0; i < 2; i++)
+    producer_start (&producers[i], d);
+  producer_enter_poll_mode (&producers[0]);
+  g_assert_cmpint (producers[1].begins, ==, producers[1].ends + 1);
+  producers[0].on_end = end_and_replace_of_other;
+  producers[0].other = &producers[1];
+  g_assert_true (aio_context_close (d->ctx, NULL));
+  g_assert_cmpint (producers[1].begins, ==, producers[1].ends);
+  g_assert_cmpint (begins[0], ==, 0);
+  g_assert_cmpint (ends[0], ==, 0);
+  for (int i = 0; i < 2; i++)
+    producer_stop (&producers[i]);
+}
+
 /* In each of its answers, as long as the wait polls: it is ended and begun each time, and asked once more when it ends. */
 static void
 poll_and_replace (Producer *producer)
@@ -210,6 +238,7 @@ add_tests (void)
   driver_add ("polling-functions", "H3-found-and-held-back-by-write", found_and_held_back_by_write);
   driver_add ("polling-functions", "functions-in-poll-mode", functions_replaced_in_poll_mode);
   driver_add ("polling-functions", "functions-replaced-in-end", functions_replaced_in_end);
+  driver_add ("polling-functions", "functions-replaced-in-a-close", functions_replaced_in_a_close);
   driver_add ("polling-functions", "functions-replaced-in-poll", functions_replaced_in_poll);
   driver_add ("polling-functions", "removed-in-end-of-replaced-functions", removed_in_end_of_replaced_functions);
 }

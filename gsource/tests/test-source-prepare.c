@@ -305,18 +305,6 @@ set_and_poll (gpointer data)
   g_assert_cmpint (taken->eventfds[0].calls, ==, 1);
 }
 
-/* It may be what the caller of the iteration waits for. */
-static void
-called_by_a_poll_in_another_prepare (Driver *d)
-{
-  Taken taken = { .d = d, .eventfds = eventfds_new (1) };
-
-  eventfds_watch (d, taken.eventfds, 0, 1);
-  in_another_prepare (d, set_and_poll, &taken, &taken.eventfds[0].calls);
-  eventfds_unwatch (d, taken.eventfds, 0, 1);
-  eventfds_free (taken.eventfds, 1);
-}
-
 static void
 set_and_prepare (gpointer data)
 {
@@ -326,16 +314,29 @@ set_and_prepare (gpointer data)
   aio_context_prepare (taken->d->ctx);
 }
 
-/* What is found is in memory then, and in no file descriptor that GLib waits for. */
 static void
-prepared_by_hand_in_another_prepare (Driver *d)
+set_in_another_prepare (Driver *d, void (*set) (gpointer data))
 {
   Taken taken = { .d = d, .eventfds = eventfds_new (1) };
 
   eventfds_watch (d, taken.eventfds, 0, 1);
-  in_another_prepare (d, set_and_prepare, &taken, &taken.eventfds[0].calls);
+  in_another_prepare (d, set, &taken, &taken.eventfds[0].calls);
   eventfds_unwatch (d, taken.eventfds, 0, 1);
   eventfds_free (taken.eventfds, 1);
+}
+
+/* It may be what the caller of the iteration waits for. */
+static void
+called_by_a_poll_in_another_prepare (Driver *d)
+{
+  set_in_another_prepare (d, set_and_poll);
+}
+
+/* What is found is in memory then, and in no file descriptor that GLib waits for. */
+static void
+prepared_by_hand_in_another_prepare (Driver *d)
+{
+  set_in_another_prepare (d, set_and_prepare);
 }
 
 /* A program that calls GLib's phases by itself comes to the wait in a callback. */

@@ -288,6 +288,22 @@ wait_fails_for_a_moment (Driver *d)
   wait_fails (d, EAGAIN, FALSE);
 }
 
+/* What has not waited has not waited its time either. */
+static void
+limited_wait_fails_for_a_moment (Driver *d)
+{
+  gboolean expired = TRUE;
+
+  shim_start ();
+  shim_fail (SHIM_PPOLL, EAGAIN, 0, 1);
+  g_assert_false (aio_context_poll_for (d->ctx, 60 * 1000 * MS, &expired, NULL));
+  g_assert_cmpint (shim_failures (SHIM_PPOLL), ==, 1);
+  g_assert_false (expired);
+  g_assert_false (aio_context_poll_for (d->ctx, 1000, &expired, NULL));
+  g_assert_true (expired);
+  shim_stop ();
+}
+
 /*
  * A filter of system calls that does not know epoll_pwait2(2). The process asks for it once: so this is a suite of
  * its own, which runs after the other.
@@ -385,6 +401,8 @@ add_tests (void)
   driver_add_monitor (AIO_MONITOR_EPOLL, "system", "epoll-refuses-one-with-EPERM", epoll_refuses_one_with_eperm);
   driver_add ("system", "A16-wait-is-interrupted", wait_is_interrupted);
   driver_add ("system", "wait-fails-for-a-moment", wait_fails_for_a_moment);
+  driver_add_monitor_for (AIO_MONITOR_POLL, DRIVER_POLL, "system", "limited-wait-fails-for-a-moment",
+                          limited_wait_fails_for_a_moment);
   driver_add ("system", "no-timerfd", no_timerfd);
   driver_add ("system", "timerfd-cannot-be-set", timerfd_cannot_be_set);
   driver_add_monitor (AIO_MONITOR_EPOLL, "system-filtered", "epoll_pwait2-is-forbidden", epoll_pwait2_is_forbidden);

@@ -218,7 +218,7 @@ aio_context_accept (AioContext *ctx, gboolean notifier_ready)
   return aio_context_accept_some (ctx, notifier_ready);
 }
 
-/* Home thread: aio_context_prepare() for who does the wait himself. */
+/* Home thread: aio_context_prepare() of the source itself, where GLib has prepared nothing that would have to be woken. */
 gboolean aio_context_prepare_wait (AioContext *ctx);
 
 /* Any thread: the context's list for @clock, with one more user; %NULL if the context is closed. */

@@ -251,8 +251,8 @@ poll_once (AioContext *ctx, gint64 max_ns, gboolean *expired, GError **error)
  * @error: return location for an error
  *
  * aio_context_poll() with an end, for who has to look at something else from time to time. Calls that
- * are repeated as long as they set @expired are together like one that blocks. Home thread. Fails like
- * aio_context_poll().
+ * are repeated as long as they set @expired are together like one that blocks. A file descriptor that was closed while
+ * it was watched, and whose file is open elsewhere, may set it early. Home thread. Fails like aio_context_poll().
  *
  * Returns: whether there was progress: a bottom half that is not idle, a handler or a timer was run
  */
